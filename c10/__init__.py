@@ -1,0 +1,86 @@
+"""c10: TensorRT engines, compiled on the device and reused only when every byte is proved right.
+
+Names are imported when they are first used: the process that flies wants ``load_engine`` and not doit.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from c10.version import __version__
+
+if TYPE_CHECKING:
+    from c10.compiler import (
+        EngineCompiler,
+        EngineCompileRequest,
+        EngineCompileResult,
+        EngineCompileSummary,
+        build_engine_compiler,
+    )
+    from c10.config import BackboneConfig, C10ProvisioningConfig, build_backbone_specs
+    from c10.errors import (
+        C10Error,
+        CalibrationCacheError,
+        ConfigError,
+        DigestMismatchError,
+        EngineBuildError,
+        HostProbeError,
+        InvalidEngineNameError,
+        InvalidSidecarError,
+        MissingSidecarError,
+        PublishError,
+        RecordError,
+        SourceError,
+        VerificationError,
+    )
+    from c10.host import HostCapabilities
+    from c10.naming import EngineFilenameSchema, EngineName
+    from c10.outcome import CompileOutcome
+    from c10.runtimes.protocol import BuildProgress, CompileEngineCallable, EngineCacheEntry
+    from c10.sidecar import Sha256Sidecar
+    from c10.spec import BackboneSpec, BuildConfig, BuildOptions, OptimizationProfile, ShapeRange
+
+_HOMES = {
+    "c10.compiler": (
+        "EngineCompiler",
+        "EngineCompileRequest",
+        "EngineCompileResult",
+        "EngineCompileSummary",
+        "build_engine_compiler",
+    ),
+    "c10.config": ("BackboneConfig", "C10ProvisioningConfig", "build_backbone_specs"),
+    "c10.errors": (
+        "C10Error",
+        "CalibrationCacheError",
+        "ConfigError",
+        "DigestMismatchError",
+        "EngineBuildError",
+        "HostProbeError",
+        "InvalidEngineNameError",
+        "InvalidSidecarError",
+        "MissingSidecarError",
+        "PublishError",
+        "RecordError",
+        "SourceError",
+        "VerificationError",
+    ),
+    "c10.host": ("HostCapabilities",),
+    "c10.naming": ("EngineFilenameSchema", "EngineName"),
+    "c10.outcome": ("CompileOutcome",),
+    "c10.runtimes.protocol": ("BuildProgress", "CompileEngineCallable", "EngineCacheEntry"),
+    "c10.sidecar": ("Sha256Sidecar",),
+    "c10.spec": ("BackboneSpec", "BuildConfig", "BuildOptions", "OptimizationProfile", "ShapeRange"),
+}
+_HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
+
+__all__ = [  # noqa: PLE0604 - the names of the table above, which a test compares with the imports
+    "__version__",
+    *sorted(_HOME_OF),
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME_OF:
+        raise AttributeError(f"module 'c10' has no attribute {name!r}")
+    return getattr(import_module(_HOME_OF[name]), name)

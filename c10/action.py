@@ -1,0 +1,164 @@
+"""Builds one engine: lock, look again, compile, record. May import all but doit's other parts and the commands.
+
+What doit runs for an engine that may not be reused. The runtime writes engine and sidecar; the record that is
+written last commits the build.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+from c10 import events
+from c10.definition import build_definition, build_key, source_files
+from c10.digest import FileSignature
+from c10.errors import EngineBuildError, SourceError, VerificationError
+from c10.locks import LOCKS_DIRECTORY, held
+from c10.outcome import CompileOutcome
+from c10.progress import CHANNEL
+from c10.publish import orphans, publish
+from c10.record import BuildRecord
+from c10.runtimes.protocol import BuildProgress, CompileEngineCallable, EngineCacheEntry
+from c10.runtimes.select import builtin_runtime
+from c10.sidecar import Sha256Sidecar
+from c10.sources import SourceDigests
+from c10.target import EngineTarget
+from c10.verdict import Verdict, judge, record_signature
+
+
+@dataclass(frozen=True, slots=True)
+class BuildOutcome:
+    """How a task ended well. ``duration_s`` is the compile's, None where another process had built it."""
+
+    outcome: CompileOutcome
+    verdict: Verdict
+    record: BuildRecord
+    duration_s: float | None
+
+    def values(self) -> dict[str, Any]:
+        """Return what doit's database keeps."""
+        return {
+            "outcome": self.outcome.value,
+            "reason": str(self.verdict),
+            "sha256": self.record.sha256,
+            "size": self.record.size,
+            "build_key": self.record.build_key,
+            "duration_s": self.duration_s,
+        }
+
+
+def build_engine(
+    target: EngineTarget, verdict: Verdict, sources: SourceDigests, runtime: CompileEngineCallable | None
+) -> BuildOutcome:
+    """Build the engine that ``verdict`` refuses to reuse (or that was asked for all the same).
+
+    ``runtime`` is an injected one; None means c10's own. Raises C10Error; nothing half-made is left.
+    """
+    forced = verdict.reusable
+    if forced:
+        verdict = replace(verdict, reason="forced")
+    with held(_locks(target) / f"{target.engine_path.name}.lock", _say_waiting(target)) as lock:
+        if not forced and record_signature(target) != verdict.stamp:  # another process was here meanwhile
+            verdict = judge(target, sources)
+            if verdict.reusable and verdict.record is not None:
+                return BuildOutcome(CompileOutcome.REUSED, verdict, verdict.record, None)
+        events.cache_miss(target, verdict)
+        _remove_orphans(target)
+        try:
+            with _device(target):
+                record = _compile(
+                    target,
+                    sources,
+                    runtime or builtin_runtime(target.runtime, target.host, (lock.descriptor,)),
+                )
+        finally:
+            _remove_orphans(target)
+            CHANNEL.finished(target.model_name)
+    return BuildOutcome(CompileOutcome.BUILT, verdict, record, record.compile_duration_s)
+
+
+def _compile(target: EngineTarget, sources: SourceDigests, runtime: CompileEngineCallable) -> BuildRecord:
+    files = source_files(target)
+    before = {path: sources.signature(path) for path in files.values()}
+    started, clock = datetime.now(timezone.utc), time.perf_counter()
+    # The sources are hashed while the compiler runs, on another core; what changed meanwhile is refused below.
+    with ThreadPoolExecutor(1) as pool:
+        hashed = pool.submit(build_definition, target, files, sources)
+        entry = runtime.compile_engine(
+            target.onnx_path,
+            target.build_config,
+            target.engine_path,
+            progress=CHANNEL.callback(target.model_name),
+        )
+        duration, finished = time.perf_counter() - clock, datetime.now(timezone.utc)
+        definition = hashed.result()
+    _refuse_changed(target, sources, before)
+    _refuse_unpublished(target, entry)
+    record = BuildRecord(
+        engine_name=target.engine_path.name,
+        sha256=entry.sha256,
+        size=target.engine_path.stat().st_size,
+        definition=definition,
+        build_key=build_key(definition),
+        compile_duration_s=round(duration, 3) or 0.001,
+        started_on=started.isoformat(timespec="milliseconds"),
+        finished_on=finished.isoformat(timespec="milliseconds"),
+        power_mode=target.host.power_mode,
+    )
+    publish(target.record_path, record.to_json())
+    return record
+
+
+def _refuse_changed(target: EngineTarget, sources: SourceDigests, before: dict[Path, FileSignature]) -> None:
+    changed = [str(path) for path, signature in before.items() if not sources.stands(path, signature)]
+    if changed:
+        raise SourceError(
+            f"{target.model_name}: compile: expected sources that stay as they are, "
+            f"got a change of {', '.join(changed)}",
+            remedy="Run `doit engines` again once nothing writes to them.",
+        )
+
+
+def _refuse_unpublished(target: EngineTarget, entry: EngineCacheEntry) -> None:
+    try:
+        sidecar = Sha256Sidecar.read(target.engine_path)
+    except VerificationError as error:
+        raise EngineBuildError(f"{target.model_name}: runtime: {error.message}") from error
+    if sidecar != entry.sha256 or not target.engine_path.is_file():
+        raise EngineBuildError(
+            f"{target.engine_path}: runtime: expected an engine of digest {entry.sha256[:12]}…, got {sidecar[:12]}…",
+            remedy="A runtime writes engine and sidecar with Sha256Sidecar.write_atomic_and_sidecar(output_path, …).",
+        )
+
+
+def _remove_orphans(target: EngineTarget) -> None:
+    for orphan in orphans(target.engine_path.parent, target.engine_path.name):
+        with suppress(OSError):
+            orphan.unlink()
+
+
+@contextmanager
+def _device(target: EngineTarget) -> Iterator[None]:
+    """Hold the GPU where one is tuned on: two tuners on one device would time each other's noise."""
+    if target.runtime == "rtx":
+        yield
+        return
+    device = "".join(c if c.isalnum() else "-" for c in os.environ.get("CUDA_VISIBLE_DEVICES") or "0")
+    with held(_locks(target) / f"gpu-{device}.lock", _say_waiting(target)):
+        yield
+
+
+def _locks(target: EngineTarget) -> Path:
+    return target.engine_path.parent / LOCKS_DIRECTORY
+
+
+def _say_waiting(target: EngineTarget) -> Callable[[], None]:
+    send = CHANNEL.callback(target.model_name)
+    return lambda: send(BuildProgress("Waiting for another process"))

@@ -1,0 +1,206 @@
+"""EngineCompiler: the same tasks, driven from Python. May import doit and everything below the tasks.
+
+A thin layer: which engine is reused, and how one is built, is decided where the command line decides it.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from io import StringIO
+from pathlib import Path
+from typing import Any, Final
+
+from doit.cmd_base import ModuleTaskLoader
+from doit.doit_cmd import DoitMain
+from doit.globals import Globals
+
+from c10 import events
+from c10.config import C10ProvisioningConfig, refuse_invalid_backbone
+from c10.corpus import kind_of
+from c10.errors import C10Error, ConfigError
+from c10.host import HostCapabilities
+from c10.outcome import CompileOutcome
+from c10.reporter import RunReporter
+from c10.runtimes.protocol import CompileEngineCallable, EngineCacheEntry
+from c10.runtimes.select import builtin_runtime, choose_runtime
+from c10.spec import DEFAULT_PRECISION, DEFAULT_WORKSPACE_MB, BackboneSpec, Precision
+from c10.target import EngineTarget, engine_target
+from c10.tasks import engine_task
+from c10.uptodate import SourceChecker
+
+_RUNNING: Final = threading.Lock()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EngineCompileRequest:
+    """A corpus to compile for one host. Raises ConfigError where it makes no corpus."""
+
+    backbones: tuple[BackboneSpec, ...]
+    cache_root: Path
+    host: HostCapabilities
+    precision: Precision = DEFAULT_PRECISION
+    workspace_mb: int = DEFAULT_WORKSPACE_MB
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "backbones", tuple(self.backbones))
+        object.__setattr__(self, "cache_root", Path(self.cache_root))
+        names: set[str] = set()
+        for index, backbone in enumerate(self.backbones):
+            refuse_invalid_backbone(backbone, f"backbones[{index}]")
+            if backbone.model_name in names:
+                raise ConfigError(
+                    f"backbones[{index}].model_name: expected each name once, got {backbone.model_name!r} twice"
+                )
+            names.add(backbone.model_name)
+        if self.workspace_mb <= 0:
+            raise ConfigError(f"workspace_mb: expected a positive int, got {self.workspace_mb!r}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EngineCompileResult:
+    """One backbone's engine, and how it came about; ``compile_duration_s`` is None where it was reused."""
+
+    model_name: str
+    entry: EngineCacheEntry
+    outcome: CompileOutcome
+    compile_duration_s: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EngineCompileSummary:
+    """A run in numbers."""
+
+    engines_built: int
+    engines_reused: int
+    compile_duration_s: float
+
+    @classmethod
+    def from_results(cls, results: tuple[EngineCompileResult, ...]) -> EngineCompileSummary:
+        """Count the results of a run."""
+        built = [result for result in results if result.outcome is CompileOutcome.BUILT]
+        return cls(
+            engines_built=len(built),
+            engines_reused=len(results) - len(built),
+            compile_duration_s=sum(result.compile_duration_s or 0.0 for result in built),
+        )
+
+
+class EngineCompiler:
+    """Compiles a corpus through doit, in this process, with a database in memory."""
+
+    def __init__(self, runtime: CompileEngineCallable) -> None:
+        self._runtime = runtime
+
+    def compile_engines_for_corpus(self, request: EngineCompileRequest) -> tuple[EngineCompileResult, ...]:
+        """Return one result a backbone, in order: every engine that is not proved right is built.
+
+        Raises what the runtime raised for the first engine that failed, ConfigError, HostProbeError, and
+        C10Error where another run is under way in this process (doit's state is one a process).
+        """
+        kind = kind_of(self._runtime, "auto", request.host)
+        targets = [
+            engine_target(
+                backbone,
+                host=request.host,
+                runtime=kind,
+                cache_root=request.cache_root,
+                precision=request.precision,
+                workspace_mb=request.workspace_mb,
+            )
+            for backbone in request.backbones
+        ]
+        reporter = _ResultReporter()
+        with _doit_to_itself():
+            status = _run_doit(targets, self._runtime, reporter)
+        if reporter.error is not None:
+            raise reporter.error
+        if status:
+            raise C10Error(f"doit: expected the engines, got exit status {status}: {reporter.text}")
+        return tuple(reporter.results[target.model_name] for target in targets)
+
+
+def build_engine_compiler(config: C10ProvisioningConfig) -> EngineCompiler:
+    """Return the compiler that a configuration means on this machine: runtime chosen, host probed, events logged.
+
+    Raises HostProbeError.
+    """
+    events.configure_logging()
+    kind, host = choose_runtime(config.runtime, jetpack=config.jetpack)
+    return EngineCompiler(builtin_runtime(kind, host))
+
+
+class _ResultReporter(RunReporter):
+    """Keeps results and the first error, and prints nothing."""
+
+    def __init__(self) -> None:
+        self._text = StringIO()
+        super().__init__(self._text, {})
+        self.results: dict[str, EngineCompileResult] = {}
+        self.error: BaseException | None = None
+
+    @property
+    def text(self) -> str:
+        """What doit wanted to say."""
+        return self._text.getvalue().strip()
+
+    def engine_done(
+        self,
+        target: EngineTarget,
+        outcome: CompileOutcome,
+        values: dict[str, Any],
+        saved_s: float,  # noqa: ARG002
+    ) -> None:
+        """Keep the result."""
+        entry = EngineCacheEntry(
+            engine_path=target.engine_path,
+            sha256=values["sha256"],
+            size=values["size"],
+            build_key=values["build_key"],
+        )
+        self.results[target.model_name] = EngineCompileResult(
+            model_name=target.model_name,
+            entry=entry,
+            outcome=outcome,
+            compile_duration_s=values["duration_s"] if outcome is CompileOutcome.BUILT else None,
+        )
+
+    def engine_failed(self, target: EngineTarget, fail: Any) -> None:
+        """Keep the error, with its own type."""
+        error = getattr(fail, "error", None)
+        self.error = self.error or error or C10Error(f"{target.model_name}: {fail.get_msg().strip()}")
+
+
+def _run_doit(targets: list[EngineTarget], runtime: CompileEngineCallable, reporter: _ResultReporter) -> int:
+    def task_engines() -> Iterator[dict[str, Any]]:
+        for target in targets:
+            yield engine_task(target, runtime)
+
+    settings = {
+        "reporter": reporter,
+        "backend": "sqlite3",
+        "dep_file": ":memory:",
+        "check_file_uptodate": SourceChecker,
+        "verbosity": 0,
+        "default_tasks": ["engines"],
+    }
+    namespace = {"DOIT_CONFIG": settings, "task_engines": task_engines}
+    return int(DoitMain(ModuleTaskLoader(namespace), config_filenames=()).run(["run"]))
+
+
+@contextmanager
+def _doit_to_itself() -> Iterator[None]:
+    """Doit keeps its database in a global: one run at a time, and what stood there comes back."""
+    if not _RUNNING.acquire(blocking=False):
+        raise C10Error(
+            "EngineCompiler: expected one run at a time in a process, got a second",
+            remedy="Run them one after the other, or in processes of their own.",
+        )
+    before = Globals.dep_manager
+    try:
+        yield
+    finally:
+        Globals.dep_manager = before
+        _RUNNING.release()

@@ -1,0 +1,104 @@
+"""The decision table: every fact that goes into a build, and what its change does. May import nothing of c10.
+
+A fact of an input makes a rebuild: the engine is wrong, or might be. A note never does: it is recorded for
+the person who asks how an engine came about. Where in doubt a fact stands above the line.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Final, Literal
+
+Effect = Literal["rebuild", "note"]
+
+
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """One recorded fact: its key in the record, its words for a person, what its change does."""
+
+    key: str
+    words: str
+    effect: Effect = "rebuild"
+    hint: str = ""
+
+
+FACTS: Final = (
+    Fact("model_name", "model name"),
+    Fact("source.onnx", "ONNX"),
+    Fact("source.external_data", "external data"),
+    Fact("source.calibration_cache", "calibration cache"),
+    Fact("source.plugin", "plugin library"),
+    Fact("precision", "precision"),
+    Fact("workspace_mb", "workspace (MiB)"),
+    Fact("profiles", "optimization profiles"),
+    Fact("options.strongly_typed", "strong typing"),
+    Fact("options.builder_optimization_level", "builder optimization level"),
+    Fact("options.hardware_compatibility", "hardware compatibility"),
+    Fact("options.version_compatible", "version compatibility"),
+    Fact("options.dla_core", "DLA core"),
+    Fact("options.gpu_fallback", "GPU fallback"),
+    Fact("options.sparse_weights", "sparse weights"),
+    Fact("options.tf32", "TF32"),
+    Fact("options.compute_capabilities", "compute capabilities"),
+    Fact("runtime.name", "runtime"),
+    Fact("runtime.version", "runtime version"),
+    Fact("runtime.onnx_parser", "ONNX parser"),
+    Fact("runtime.converter", "precision converter"),
+    Fact("runtime.onnx", "onnx package"),
+    Fact("host.sm", "compute capability", hint="another GPU?"),
+    Fact("host.sm_count", "SM count", hint="power mode changed?"),
+    Fact("host.device_name", "GPU", hint="another GPU?"),
+    Fact("host.cuda_driver", "CUDA driver"),
+    Fact("host.jp", "JetPack"),
+    Fact("host.l4t", "L4T"),
+    Fact("host.os", "operating system"),
+    Fact("host.machine", "machine"),
+    Fact("environment.NVIDIA_TF32_OVERRIDE", "NVIDIA_TF32_OVERRIDE"),
+    Fact("c10_version", "c10", "note"),
+    Fact("python_version", "Python", "note"),
+    Fact("power_mode", "power mode", "note"),
+    Fact("started_on", "build start", "note"),
+    Fact("finished_on", "build end", "note"),
+)
+
+_BY_KEY: Final = {fact.key: fact for fact in FACTS}
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """One fact that is not what it was when the engine was built."""
+
+    key: str
+    old: Any
+    new: Any
+
+    def __str__(self) -> str:
+        return describe(self)
+
+
+def fact_of(key: str) -> Fact:
+    """Return the table's row for a key; ``source.external_data:weights.bin`` belongs to its first part."""
+    return _BY_KEY.get(key.partition(":")[0], Fact(key, key))
+
+
+def describe(difference: Difference) -> str:
+    """Put a difference into words: ``SM count 16 → 8 (power mode changed?)``."""
+    fact = fact_of(difference.key)
+    name = difference.key.partition(":")[2]
+    subject = f"{fact.words} {name}" if name else fact.words
+    hint = f" ({fact.hint})" if fact.hint else ""
+    if fact.key.startswith("source."):
+        if difference.old is None or difference.new is None:
+            return f"{subject} {'added' if difference.old is None else 'removed'}"
+        return f"{subject} changed: sha256 {str(difference.old)[:12]}… → {str(difference.new)[:12]}…"
+    if fact.key == "runtime.version":
+        subject = "TensorRT"
+    return f"{subject} {_value(difference.old)} → {_value(difference.new)}{hint}"
+
+
+def _value(value: Any) -> str:
+    if value is None:
+        return "none"
+    if isinstance(value, bool):
+        return "on" if value else "off"
+    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)

@@ -1,0 +1,199 @@
+"""Typed access to parsed TOML that collects problems instead of stopping at the first. May import errors."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+from c10.errors import ConfigError
+
+_T = TypeVar("_T")
+_INT_MAX: Final = 2**31 - 1  # TensorRT's dimensions are 32-bit; beyond is a typing error
+_SHOWN: Final = 120  # characters of a wrong value that a message repeats
+
+
+class Problems:
+    """The problems of one file, in the form ``file: key.path: expected X, got Y``."""
+
+    def __init__(self, where: str) -> None:
+        self._where = where
+        self._lines: list[str] = []
+
+    @property
+    def count(self) -> int:
+        """How many there are so far."""
+        return len(self._lines)
+
+    def add(self, key_path: str, expected: str, got: str) -> None:
+        """Note one problem."""
+        got = got if len(got) <= _SHOWN else f"{got[:_SHOWN]}…"
+        self._lines.append(f"{self._where}: {key_path}: {expected}, got {got}")
+
+    def raise_any(self) -> None:
+        """Raise ConfigError with all of them, where there are any."""
+        if self._lines:
+            raise ConfigError(self._lines)
+
+
+class Table:
+    """One TOML table: each accessor checks one key and remembers that the key is known."""
+
+    def __init__(
+        self, values: Any, problems: Problems, *, path: str = "", folder: Path = Path(), given: bool = True
+    ) -> None:
+        self.problems = problems
+        self.given = given
+        self._path = path
+        self._folder = folder
+        self._known: set[str] = set()
+        self._values: Mapping[str, Any] = values if isinstance(values, Mapping) else {}
+        if not isinstance(values, Mapping):
+            problems.add(path or "file", "expected a table", repr(values))
+
+    def at(self, key: str) -> str:
+        """Return the key's full path: ``backbones[1].precision``."""
+        return f"{self._path}.{key}".strip(".")
+
+    def keys(self) -> list[str]:
+        """Return the table's keys, all known from now on: the user chose them."""
+        self._known |= self._values.keys()
+        return sorted(self._values)
+
+    def refuse_unknown(self) -> None:
+        """Note every key that no accessor asked for."""
+        for key in self._values.keys() - self._known:
+            self.problems.add(self.at(key), f"expected one of {', '.join(sorted(self._known))}", f"unknown key {key!r}")
+
+    def table(self, key: str) -> Table:
+        """Return a table; an absent one is empty and not ``given``."""
+        value = self._get(key)
+        return Table(
+            {} if value is None else value,
+            self.problems,
+            path=self.at(key),
+            folder=self._folder,
+            given=value is not None,
+        )
+
+    def tables(self, key: str) -> list[Table]:
+        """Return an array of tables; an absent one is empty."""
+        value = self._get(key)
+        if value is not None and not isinstance(value, list):
+            self.problems.add(self.at(key), f"expected an array of tables ([[{self.at(key)}]])", repr(value))
+            value = None
+        return [
+            Table(item, self.problems, path=f"{self.at(key)}[{index}]", folder=self._folder)
+            for index, item in enumerate(value or ())
+        ]
+
+    def text(self, key: str, default: _T) -> str | _T:
+        """Return a non-empty string."""
+        value = self._get(key)
+        if value is None:
+            return default
+        if not isinstance(value, str) or not value.strip():
+            self.problems.add(self.at(key), "expected a non-empty string", repr(value))
+            return default
+        return value
+
+    def required_text(self, key: str) -> str | None:
+        """Return a non-empty string that has to be there; None where it is not."""
+        if self._get(key) is None:
+            self.problems.add(self.at(key), "expected a non-empty string", "nothing")
+        return self.text(key, None)
+
+    def texts(self, key: str) -> tuple[str, ...]:
+        """Return an array of non-empty strings."""
+        value = self._get(key)
+        if value is None:
+            return ()
+        if not isinstance(value, list) or not all(isinstance(item, str) and item.strip() for item in value):
+            self.problems.add(self.at(key), "expected an array of non-empty strings", repr(value))
+            return ()
+        return tuple(value)
+
+    def path(self, key: str, default: str | None) -> Path | None:
+        """Return a path, relative to the file's folder; so is the default."""
+        value = self.text(key, default)
+        if value is not None and "\0" in value:
+            self.problems.add(self.at(key), "expected a path", repr(value))
+            value = default
+        return None if value is None else self._folder / value
+
+    def required_path(self, key: str) -> Path | None:
+        """Return a path that has to be there; None where it is not."""
+        if self._get(key) is None:
+            self.problems.add(self.at(key), "expected a path", "nothing")
+        return self.path(key, None)
+
+    def paths(self, key: str) -> tuple[Path, ...]:
+        """Return an array of paths, relative to the file's folder."""
+        return tuple(self._folder / text for text in self.texts(key))
+
+    def flag(self, key: str, default: bool) -> bool:  # noqa: FBT001 - the pair of every other accessor
+        """Return true or false."""
+        value = self._get(key)
+        if value is not None and not isinstance(value, bool):
+            self.problems.add(self.at(key), "expected true or false", repr(value))
+            return default
+        return default if value is None else value
+
+    def choice(self, key: str, choices: Sequence[str], default: Any) -> Any:
+        """Return one of a few strings."""
+        value = self._get(key)
+        if value is None:
+            return default
+        if not isinstance(value, str) or value not in choices:
+            self.problems.add(self.at(key), f"expected one of {', '.join(choices)}", repr(value))
+            return default
+        return value
+
+    def positive(self, key: str, default: _T) -> int | _T:
+        """Return a positive integer."""
+        value = self._get(key)
+        if value is None:
+            return default
+        if not _is_int(value) or not 0 < value <= _INT_MAX:
+            self.problems.add(self.at(key), "expected a positive int", repr(value))
+            return default
+        return int(value)
+
+    def integer(self, key: str, low: int, high: int, default: _T) -> int | _T:
+        """Return an integer of a range."""
+        value = self._get(key)
+        if value is None:
+            return default
+        if not _is_int(value) or not low <= value <= high:
+            self.problems.add(self.at(key), f"expected an int from {low} to {high}", repr(value))
+            return default
+        return int(value)
+
+    def positive_ints(self, key: str) -> tuple[int, ...] | None:
+        """Return a non-empty array of positive integers; None where there is none."""
+        value = self._get(key)
+        if value is None:
+            return None
+        return self._ints(key, value, 1, "expected positive ints")
+
+    def dimensions(self, key: str) -> tuple[int, ...] | None:
+        """Return a shape that has to be there; an empty one is a scalar's, 0 an empty tensor's."""
+        value = self._get(key)
+        if value is None:
+            self.problems.add(self.at(key), "expected positive ints", "nothing")
+            return None
+        return () if value == [] else self._ints(key, value, 1, "expected positive ints")
+
+    def _ints(self, key: str, value: Any, low: int, expected: str) -> tuple[int, ...] | None:
+        if not isinstance(value, list) or not value or not all(_is_int(d) and low <= d <= _INT_MAX for d in value):
+            self.problems.add(self.at(key), expected, repr(value))
+            return None
+        return tuple(value)
+
+    def _get(self, key: str) -> Any:
+        self._known.add(key)
+        return self._values.get(key)
+
+
+def _is_int(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)

@@ -1,0 +1,6 @@
+"""This machine: what an engine would be built for. May import errors."""
+
+from c10.host.capabilities import HostCapabilities
+from c10.host.probe import probe_host
+
+__all__ = ["HostCapabilities", "probe_host"]

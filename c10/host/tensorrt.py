@@ -1,0 +1,71 @@
+"""Versions of TensorRT and TensorRT-RTX, without importing either. May import nothing of c10.
+
+The library that will be loaded wins over the metadata that is found: the Python package brings its
+libraries in ``tensorrt_libs``; JetPack's lie on the loader's path. Source: NvInferRuntime.h,
+getInferLib{Major,Minor,Patch,Build}Version (TensorRT 10 on); NvOnnxParser.h, getNvOnnxParserVersion.
+"""
+
+from __future__ import annotations
+
+import ctypes
+from importlib import metadata
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Final
+
+_MAJORS: Final = (11, 10)
+
+
+def probe_tensorrt() -> str | None:
+    """Return TensorRT's full version (10.3.0.26); None where no library of 10.x or 11.x can be loaded."""
+    library = _load("libnvinfer.so")
+    if library is None:
+        return None
+    try:
+        parts = [getattr(library, f"getInferLib{part}Version")() for part in ("Major", "Minor", "Patch", "Build")]
+    except AttributeError:
+        return None
+    return ".".join(str(part) for part in parts)
+
+
+def probe_onnx_parser() -> str | None:
+    """Return the ONNX parser's version number as text; None where there is no parser library."""
+    library = _load("libnvonnxparser.so")
+    try:
+        return None if library is None else str(library.getNvOnnxParserVersion())
+    except AttributeError:
+        return None
+
+
+def probe_tensorrt_rtx() -> str | None:
+    """Return TensorRT-RTX's full version; None where it is not installed.
+
+    Its wheel pins its libraries to its own version, so the metadata is the library's version.
+    """
+    if find_spec("tensorrt_rtx") is None:
+        return None
+    try:
+        return metadata.version("tensorrt-rtx")
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def has_tensorrt_module() -> bool:
+    """Whether ``import tensorrt`` would find something."""
+    return find_spec("tensorrt") is not None
+
+
+def _load(stem: str) -> ctypes.CDLL | None:
+    for major in _MAJORS:
+        for candidate in (*_bundled(f"{stem}.{major}"), f"{stem}.{major}"):
+            try:
+                return ctypes.CDLL(candidate)
+            except OSError:
+                continue
+    return None
+
+
+def _bundled(name: str) -> list[str]:
+    spec = find_spec("tensorrt_libs")
+    locations = spec.submodule_search_locations if spec else None
+    return [str(path) for place in locations or () if (path := Path(place) / name).exists()]

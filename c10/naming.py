@@ -1,0 +1,93 @@
+"""The engine filename schema: one engine's identity as a file name. May import errors.
+
+    {model}__sm{sm}_jp{jp}_{runtime}{version}_{precision}.engine
+
+``build`` and ``parse`` are inverse: ``parse(build(**x)) == EngineName(**x)`` and ``build(parse(n)) == n``.
+The tags tell engines of different hosts apart; they never prove that an engine fits (the build record does).
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import asdict, dataclass
+from pathlib import PurePath
+from typing import Final
+
+from c10.errors import InvalidEngineNameError
+
+MODEL_NAME_MAX: Final = 128
+PRECISIONS: Final = ("fp32", "fp16", "bf16", "int8", "fp8")
+ENGINE_SUFFIX: Final = ".engine"
+
+_NUMBER = r"(?:0|[1-9][0-9]*)"
+_GRAMMAR: Final = {
+    "model_name": r"[a-z0-9]+(?:[._-][a-z0-9]+)*",
+    "sm": rf"{_NUMBER}(?:\.{_NUMBER})*\+?",
+    "jp": rf"none|(?:l4t)?{_NUMBER}(?:\.{_NUMBER})+",
+    "runtime": r"trt|rtx",
+    "trt": rf"{_NUMBER}\.{_NUMBER}",
+    "precision": "|".join(PRECISIONS),
+}
+_EXPECTED: Final = {
+    "model_name": f"[a-z0-9]+ joined by single '.', '_' or '-', at most {MODEL_NAME_MAX} characters",
+    "sm": "a compute capability such as 87, 80+ or 75.89",
+    "jp": "a JetPack version such as 6.2, none, or l4t36.9.9",
+    "runtime": "trt or rtx",
+    "trt": "major.minor such as 10.3",
+    "precision": ", ".join(PRECISIONS),
+}
+_NAME: Final = re.compile(
+    r"(?P<model_name>{model_name})__sm(?P<sm>{sm})_jp(?P<jp>{jp})"
+    r"_(?P<runtime>{runtime})(?P<trt>{trt})_(?P<precision>{precision})\.engine".format(**_GRAMMAR)
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EngineName:
+    """The fields of an engine's file name, each in the grammar of the schema; ``trt`` is major.minor."""
+
+    model_name: str
+    sm: str
+    jp: str
+    trt: str
+    precision: str
+    runtime: str = "trt"
+
+    def __str__(self) -> str:
+        return EngineFilenameSchema.build(**asdict(self))
+
+
+def is_model_name(name: str) -> bool:
+    """Whether ``name`` may stand at the head of an engine's file name."""
+    return len(name) <= MODEL_NAME_MAX and re.fullmatch(_GRAMMAR["model_name"], name) is not None
+
+
+class EngineFilenameSchema:
+    """Builds and parses engine file names."""
+
+    @staticmethod
+    def build(*, model_name: str, sm: str, jp: str, trt: str, precision: str, runtime: str = "trt") -> str:
+        """Return the file name; raise InvalidEngineNameError where a field is outside its grammar.
+
+        >>> EngineFilenameSchema.build(model_name="dinov2_vpr", sm="87", jp="6.2", trt="10.3", precision="fp16")
+        'dinov2_vpr__sm87_jp6.2_trt10.3_fp16.engine'
+        """
+        fields = {
+            "model_name": model_name, "sm": sm, "jp": jp, "trt": trt, "precision": precision, "runtime": runtime
+        }  # fmt: skip
+        for field, value in fields.items():
+            if re.fullmatch(_GRAMMAR[field], value) is None or len(value) > MODEL_NAME_MAX:
+                raise InvalidEngineNameError(f"engine name: {field}: expected {_EXPECTED[field]}, got {value!r}")
+        return f"{model_name}__sm{sm}_jp{jp}_{runtime}{trt}_{precision}{ENGINE_SUFFIX}"
+
+    @staticmethod
+    def parse(name: str | PurePath) -> EngineName:
+        """Return the fields of a file name (of a path, its last part); raise InvalidEngineNameError."""
+        text = name.name if isinstance(name, PurePath) else name
+        match = _NAME.fullmatch(text)
+        if match is None or any(len(value) > MODEL_NAME_MAX for value in match.groupdict().values()):
+            raise InvalidEngineNameError(
+                f"engine name: expected {{model}}__sm{{sm}}_jp{{jp}}_{{trt|rtx}}{{version}}_{{precision}}.engine, "
+                f"got {text[:200]!r}"
+            )
+        return EngineName(**match.groupdict())

@@ -1,0 +1,163 @@
+"""A compile in a fresh child process. May import errors, host, spec and its siblings, but no compiler.
+
+TensorRT can crash, be killed for memory, or hang: in the child that is one engine's EngineBuildError, and the
+parent's memory does not grow with the corpus. The child is in doit's process group (Ctrl-C reaches it) and
+dies with its parent.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+from collections import deque
+from pathlib import Path
+from typing import IO, Any, Final
+
+from c10.errors import EngineBuildError
+from c10.host import HostCapabilities
+from c10.runtimes.messages import CompileJob, decode_error, encode_job
+from c10.runtimes.protocol import BuildProgress, EngineCacheEntry, ProgressCallback
+from c10.spec import BuildConfig, RuntimeKind
+from c10.target import runtime_version
+
+_LOG_LINES: Final = 20
+_START: Final = "import sys, json; sys.path[:] = json.loads(sys.argv[1]); from c10.runtimes.worker import main; main()"
+
+
+class IsolatedRuntime:
+    """TensorRT or TensorRT-RTX, each compile in a process of its own."""
+
+    def __init__(self, kind: RuntimeKind, host: HostCapabilities, inherit: tuple[int, ...] = ()) -> None:
+        """``inherit`` are descriptors that the child keeps open: the lock of the engine that it writes."""
+        self.kind = kind
+        self.host = host
+        self._inherit = inherit
+
+    def compile_engine(
+        self,
+        onnx_path: Path,
+        build_config: BuildConfig,
+        output_path: Path,
+        *,
+        progress: ProgressCallback | None = None,
+    ) -> EngineCacheEntry:
+        """Compile in a child; see CompileEngineCallable.
+
+        Raises EngineBuildError (also where the child died: with the signal, its last messages and its peak
+        memory), PublishError, SourceError.
+        """
+        job = CompileJob(self.kind, runtime_version(self.kind, self.host), onnx_path, build_config, output_path)
+        child = _Child(job, progress or (lambda _: None), self._inherit)
+        return child.result()
+
+
+class _Child:
+    """One compiling process: started, listened to, reaped."""
+
+    def __init__(self, job: CompileJob, progress: ProgressCallback, inherit: tuple[int, ...]) -> None:
+        self._job = job
+        self._progress = progress
+        self._log: deque[str] = deque(maxlen=_LOG_LINES)
+        self._timed_out = False
+        with tempfile.TemporaryFile() as stderr:
+            self._process = subprocess.Popen(
+                [sys.executable, "-c", _START, json.dumps(sys.path)],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=stderr,
+                text=True,
+                pass_fds=inherit,
+            )
+            self._answer = self._converse()
+            self._stderr = _tail(stderr)
+
+    def result(self) -> EngineCacheEntry:
+        """Return what the child built, or raise what it met."""
+        if self._answer.get("event") == "done":
+            return EngineCacheEntry(
+                engine_path=self._job.output_path,
+                sha256=self._answer["sha256"],
+                size=self._answer["size"],
+                peak_memory_mb=self._peak_memory_mb,
+            )
+        if self._answer.get("event") == "failed":
+            raise decode_error(self._answer["error"])
+        raise EngineBuildError(
+            f"{self._job.onnx_path}: compile: expected an engine, got {self._death()}",
+            remedy=self._advice(),
+            log=(*self._log, *self._stderr),
+        )
+
+    def _converse(self) -> dict[str, Any]:
+        timeout = self._job.build_config.options.timeout_s
+        timer = threading.Timer(timeout or 0, self._time_out)
+        if timeout:
+            timer.start()
+        answer: dict[str, Any] = {}
+        try:
+            answer = self._listen()
+        finally:
+            timer.cancel()
+            if answer.get("event") not in {"done", "failed"}:
+                self._process.kill()
+            self._reap()
+        return answer
+
+    def _listen(self) -> dict[str, Any]:
+        stdin, stdout = self._process.stdin, self._process.stdout
+        assert stdin is not None  # noqa: S101 - for the type checker: both were asked for
+        assert stdout is not None  # noqa: S101
+        try:
+            stdin.write(encode_job(self._job) + "\n")
+            stdin.flush()
+        except BrokenPipeError:
+            return {}
+        for line in stdout:
+            message = json.loads(line)
+            if message["event"] == "progress":
+                self._progress(BuildProgress(message["phase"], message["step"], message["steps"]))
+            elif message["event"] == "log":
+                self._log.append(message["message"])
+            else:
+                return dict(message)
+        return {}
+
+    def _reap(self) -> None:
+        # wait4 and not Popen.wait: it is the one call that tells this child's peak memory.
+        _, status, usage = os.wait4(self._process.pid, 0)
+        self._process.returncode = os.waitstatus_to_exitcode(status)
+        self._peak_memory_mb = usage.ru_maxrss >> 10
+        for stream in (self._process.stdin, self._process.stdout):
+            if stream is not None:
+                stream.close()
+
+    def _time_out(self) -> None:
+        self._timed_out = True
+        self._process.kill()
+
+    def _death(self) -> str:
+        peak = f"peak memory {self._peak_memory_mb} MiB"
+        if self._timed_out:
+            return f"none within timeout_s = {self._job.build_config.options.timeout_s} ({peak})"
+        code = self._process.returncode
+        if code < 0:
+            return f"a compiler killed by {signal.Signals(-code).name} ({peak})"
+        return f"a compiler that ended with exit status {code} ({peak})"
+
+    def _advice(self) -> str:
+        if self._timed_out:
+            return "Raise timeout_s in backbones.toml, or leave it out."
+        if self._process.returncode == -signal.SIGKILL:
+            return "Most often the kernel's out-of-memory killer: see `dmesg`; lower workspace_mb or free memory."
+        return "This is the compiler's crash, not the model's verdict: report it to NVIDIA with the lines above."
+
+
+def _tail(stream: IO[bytes]) -> tuple[str, ...]:
+    size = stream.seek(0, os.SEEK_END)
+    stream.seek(max(0, size - (8 << 10)))
+    return tuple(stream.read().decode("utf-8", "replace").splitlines()[-_LOG_LINES:])

@@ -1,0 +1,89 @@
+"""The lines that pass between c10 and its compiling child, as JSON. May import errors, spec and its siblings.
+
+Parent → child, one line on stdin: a CompileJob. Child → parent, lines on its stdout: progress, log, then one
+of done and failed. Paths and tuples go as JSON; nothing is unpickled.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from c10.errors import CalibrationCacheError, EngineBuildError, PublishError, SourceError
+from c10.spec import BuildConfig, BuildOptions, OptimizationProfile, RuntimeKind, ShapeRange
+
+_ERRORS: dict[str, type[EngineBuildError | PublishError | SourceError]] = {
+    kind.__name__: kind for kind in (EngineBuildError, PublishError, SourceError)
+}
+
+
+@dataclass(frozen=True, slots=True)
+class CompileJob:
+    """One compile, as the child needs it. ``version`` is the one that the record will name."""
+
+    runtime: RuntimeKind
+    version: str
+    onnx_path: Path
+    build_config: BuildConfig
+    output_path: Path
+    timing_cache_path: Path | None = None
+
+
+def encode_job(job: CompileJob) -> str:
+    """Return the job as one line."""
+    return json.dumps(asdict(job), default=str)
+
+
+def decode_job(line: str) -> CompileJob:
+    """Return the job that a line holds."""
+    job = json.loads(line)
+    config = job["build_config"]
+    options = config["options"]
+    profiles = tuple(
+        OptimizationProfile(
+            tuple(
+                (name, ShapeRange(*(tuple(shapes[k]) for k in ("min", "opt", "max")))) for name, shapes in p["inputs"]
+            )
+        )
+        for p in config["profiles"]
+    )
+    cache = options["calibration_cache"]
+    build_options = replace(
+        BuildOptions(**options),
+        compute_capabilities=tuple(options["compute_capabilities"]),
+        plugins=tuple(map(Path, options["plugins"])),
+        calibration_cache=Path(cache) if cache else None,
+    )
+    return CompileJob(
+        runtime=job["runtime"],
+        version=job["version"],
+        onnx_path=Path(job["onnx_path"]),
+        build_config=BuildConfig(**{**config, "profiles": profiles, "options": build_options}),
+        output_path=Path(job["output_path"]),
+        timing_cache_path=Path(job["timing_cache_path"]) if job["timing_cache_path"] else None,
+    )
+
+
+def encode_error(error: EngineBuildError | PublishError | SourceError) -> dict[str, Any]:
+    """Return an error as JSON values."""
+    return {
+        "class": type(error).__name__,
+        "message": error.message,
+        "remedy": error.remedy,
+        "log": list(getattr(error, "log", ())),
+        "calibration_path": str(getattr(error, "calibration_path", "")),
+    }
+
+
+def decode_error(fields: dict[str, Any]) -> EngineBuildError | PublishError | SourceError:
+    """Return the error that the child met, with its own type."""
+    if fields["class"] == CalibrationCacheError.__name__:
+        return CalibrationCacheError(
+            fields["message"], calibration_path=Path(fields["calibration_path"]), remedy=fields["remedy"]
+        )
+    kind = _ERRORS[fields["class"]]
+    if kind is EngineBuildError:
+        return EngineBuildError(fields["message"], remedy=fields["remedy"], log=tuple(fields["log"]))
+    return kind(fields["message"], remedy=fields["remedy"])

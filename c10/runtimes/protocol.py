@@ -1,0 +1,58 @@
+"""What a runtime is, to everything above it. May import spec.
+
+Source of the shape: TensorRT's own flow (parse, profile, config, build, serialize) behind one call.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol, runtime_checkable
+
+from c10.spec import BuildConfig
+
+
+@dataclass(frozen=True, slots=True)
+class BuildProgress:
+    """Where the builder is: its own name for the phase, and ``step`` of ``steps`` (0 of 0 where unknown)."""
+
+    phase: str
+    step: int = 0
+    steps: int = 0
+
+
+ProgressCallback = Callable[[BuildProgress], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EngineCacheEntry:
+    """One engine on disk: its path and the SHA-256 (hex) of its bytes. ``size`` is in bytes.
+
+    ``peak_memory_mb`` is the compiling process's largest resident size in MiB, where it was measured.
+    """
+
+    engine_path: Path
+    sha256: str
+    size: int | None = None
+    build_key: str | None = None
+    peak_memory_mb: int | None = None
+
+
+@runtime_checkable
+class CompileEngineCallable(Protocol):
+    """Anything that compiles. It writes engine and sidecar to ``output_path`` through Sha256Sidecar.
+
+    Raises EngineBuildError (CalibrationCacheError) and leaves nothing at ``output_path`` when it does.
+    """
+
+    def compile_engine(
+        self,
+        onnx_path: Path,
+        build_config: BuildConfig,
+        output_path: Path,
+        *,
+        progress: ProgressCallback | None = None,
+    ) -> EngineCacheEntry:
+        """Compile ``onnx_path`` and publish the engine and its sidecar at ``output_path``."""
+        ...

@@ -1,0 +1,116 @@
+"""What is asked for: a backbone, its shapes and its build options, as plain data. May import errors and naming.
+
+Everything here is a value: frozen, comparable, picklable, and free of file system and clock.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+Precision = Literal["fp32", "fp16", "bf16", "int8", "fp8"]
+RuntimeChoice = Literal["auto", "tensorrt", "tensorrt_rtx"]
+RuntimeKind = Literal["trt", "rtx"]
+HardwareCompatibility = Literal["none", "ampere_plus", "same_compute_capability"]
+Shape = tuple[int, ...]
+
+DEFAULT_PRECISION: Precision = "fp16"
+DEFAULT_WORKSPACE_MB = 4096
+DEFAULT_INPUT_NAME = "input"
+
+
+@dataclass(frozen=True, slots=True)
+class ShapeRange:
+    """The shapes that one input may take under one profile: per dimension min ≤ opt ≤ max."""
+
+    min: Shape
+    opt: Shape
+    max: Shape
+
+    @classmethod
+    def fixed(cls, shape: Shape) -> ShapeRange:
+        """Return the range that holds one shape."""
+        return cls(shape, shape, shape)
+
+    def __str__(self) -> str:
+        if self.min == self.max:
+            return str(list(self.opt))
+        return f"{list(self.min)}…{list(self.max)}"
+
+
+@dataclass(frozen=True, slots=True)
+class OptimizationProfile:
+    """One TensorRT optimization profile: a shape range for each input, by name."""
+
+    inputs: tuple[tuple[str, ShapeRange], ...]
+
+    @classmethod
+    def of(cls, inputs: Mapping[str, ShapeRange]) -> OptimizationProfile:
+        """Return the profile with its inputs in order of name."""
+        return cls(tuple(sorted(inputs.items())))
+
+    def __str__(self) -> str:
+        return ", ".join(f"{name} {shapes}" for name, shapes in self.inputs)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BuildOptions:
+    """What else the builder is told; the defaults are those of TensorRT's builder configuration.
+
+    Which TensorRT knows which of them stands in ``c10.runtimes.options``.
+    """
+
+    strongly_typed: bool = False
+    builder_optimization_level: int = 3
+    hardware_compatibility: HardwareCompatibility = "none"
+    version_compatible: bool = False
+    dla_core: int | None = None
+    gpu_fallback: bool = False
+    sparse_weights: bool = False
+    tf32: bool = True
+    compute_capabilities: tuple[str, ...] = ()
+    calibration_cache: Path | None = None
+    plugins: tuple[Path, ...] = ()
+    timing_cache: bool = True
+    timeout_s: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BuildConfig:
+    """All that a runtime needs beside the ONNX: precision, workspace in MiB, profiles, options."""
+
+    precision: Precision = DEFAULT_PRECISION
+    workspace_mb: int = DEFAULT_WORKSPACE_MB
+    profiles: tuple[OptimizationProfile, ...] = ()
+    options: BuildOptions = field(default_factory=BuildOptions)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BackboneSpec:
+    """One network to compile. ``precision`` and ``workspace_mb`` left None follow the request.
+
+    ``expected_input_shape`` with ``input_name`` is the short form for one fixed input; ``profiles``, where
+    given, takes its place.
+    """
+
+    model_name: str
+    onnx_path: Path
+    expected_input_shape: Shape | None = None
+    input_name: str = DEFAULT_INPUT_NAME
+    profiles: tuple[OptimizationProfile, ...] = ()
+    precision: Precision | None = None
+    workspace_mb: int | None = None
+    options: BuildOptions = field(default_factory=BuildOptions)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "onnx_path", Path(self.onnx_path))
+        if self.expected_input_shape is not None:
+            object.__setattr__(self, "expected_input_shape", tuple(self.expected_input_shape))
+
+    def shape_profiles(self) -> tuple[OptimizationProfile, ...]:
+        """Return the profiles, the short form written out."""
+        if self.profiles or self.expected_input_shape is None:
+            return self.profiles
+        return (OptimizationProfile.of({self.input_name: ShapeRange.fixed(self.expected_input_shape)}),)

@@ -1,0 +1,117 @@
+"""The doit tasks: what a dodo.py imports. May import doit and everything below it.
+
+from c10.tasks import DOIT_CONFIG, task_engines
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Final
+
+from doit.exceptions import InvalidTask, TaskError, TaskFailed
+
+from c10 import events
+from c10.action import build_engine
+from c10.config import C10ProvisioningConfig
+from c10.corpus import corpus_targets
+from c10.definition import source_files
+from c10.errors import C10Error, RecordError, SourceError
+from c10.host import HostCapabilities
+from c10.record import read_record
+from c10.reporter import EngineReporter
+from c10.runtimes.protocol import CompileEngineCallable
+from c10.target import EngineTarget
+from c10.uptodate import SOURCES, EngineUpToDate, SourceChecker
+
+DEFAULT_CONFIG: Final = "backbones.toml"
+
+#: doit's settings for a dodo.py: what `doit` alone runs, c10's reporter, a database that survives two runs at once.
+DOIT_CONFIG: Final[dict[str, Any]] = {
+    "default_tasks": ["engines"],
+    "reporter": EngineReporter,
+    "backend": "c10",
+    "check_file_uptodate": SourceChecker,
+    "dep_file": ".doit.db",
+}
+
+
+class EngineFailed(TaskFailed):  # type: ignore[misc] # doit is untyped
+    """A failed engine: doit prints the message and no traceback; ``error`` is what was raised."""
+
+    def __init__(self, error: C10Error) -> None:
+        super().__init__(str(error))
+        self.error: BaseException = error
+
+
+class EngineCrash(TaskError):  # type: ignore[misc]  # noqa: N818 - a result, never raised
+    """A runtime raised what no runtime should: doit prints the traceback."""
+
+    def __init__(self, message: str, error: Exception) -> None:
+        super().__init__(message, error)
+        self.error: BaseException = error
+
+
+def task_engines() -> Iterator[dict[str, Any]]:
+    """TensorRT engines, one per backbone"""  # noqa: D400 - what `doit list` prints
+    yield from engine_tasks()
+
+
+def engine_tasks(
+    config: str | Path | C10ProvisioningConfig = DEFAULT_CONFIG,
+    *,
+    host: HostCapabilities | None = None,
+    runtime: CompileEngineCallable | None = None,
+) -> Iterator[dict[str, Any]]:
+    """Yield a doit subtask for each backbone of a backbones.toml.
+
+    ``host`` stands for a machine other than the probed one, ``runtime`` for a compiler of your own. What is
+    wrong with the configuration is doit's InvalidTask: a message, no traceback.
+    """
+    events.configure_logging()
+    try:
+        targets = corpus_targets(config, host=host, runtime=runtime)
+    except C10Error as error:
+        raise InvalidTask(str(error)) from error
+    for target in targets:
+        yield engine_task(target, runtime)
+
+
+def engine_task(target: EngineTarget, runtime: CompileEngineCallable | None = None) -> dict[str, Any]:
+    """Return the doit task of one engine."""
+    shapes = "; ".join(map(str, target.build_config.profiles)) or "shapes of the model"
+    return {
+        "name": target.model_name,
+        "doc": f"{target.build_config.precision} {shapes} → {target.engine_path.name}",
+        "file_dep": [str(path) for path in file_dependencies(target)],
+        "targets": [str(path) for path in (target.engine_path, target.sidecar_path, target.record_path)],
+        "uptodate": [EngineUpToDate(target)],
+        "actions": [(run_build, [target, runtime])],
+        "clean": True,
+        "io": {"capture": False},
+    }
+
+
+def file_dependencies(target: EngineTarget) -> list[Path]:
+    """Return the files that doit watches: those of the record, else those that the ONNX names now."""
+    try:
+        locations = read_record(target.record_path).external_data()
+    except (OSError, RecordError):
+        locations = None
+    try:
+        return list(source_files(target, locations).values())
+    except SourceError:  # the model is not there yet, or is refused when its turn comes
+        return list(source_files(target, ()).values())
+
+
+def run_build(target: EngineTarget, runtime: CompileEngineCallable | None, task: Any) -> Any:
+    """Doit's action: build the engine; return what doit's database keeps, or the failure."""
+    try:
+        outcome = build_engine(target, task.verdict, SOURCES, runtime)
+    except C10Error as error:
+        events.compile_error(target, error)
+        return EngineFailed(error)
+    except Exception as error:  # noqa: BLE001 - an injected runtime may raise anything: it goes to the caller whole
+        events.compile_error(target, error)
+        return EngineCrash(f"{target.model_name}: {type(error).__name__}: {error}", error)
+    return {**outcome.values(), "sources": SOURCES.dump(map(Path, task.file_dep))}

@@ -1,0 +1,147 @@
+"""May this engine be reused? The one place that answers. May import all that knows neither doit nor a runtime.
+
+Every positive answer has read and hashed every byte of the engine. Nothing here raises for what lies on disk:
+whatever is wrong with it is a reason to rebuild.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal
+
+from c10.definition import build_definition, differences, source_files
+from c10.digest import FileDigest, FileSignature, digest_file
+from c10.errors import InvalidSidecarError, MissingSidecarError, RecordError, SourceError
+from c10.facts import Difference, describe
+from c10.record import BuildRecord, read_record
+from c10.sidecar import Sha256Sidecar
+from c10.sources import SourceDigests
+from c10.target import EngineTarget, record_path
+
+Reason = Literal[
+    "missing",
+    "engine_unreadable",
+    "sidecar_missing",
+    "sidecar_malformed",
+    "digest_mismatch",
+    "record_missing",
+    "record_unreadable",
+    "record_mismatch",
+    "source_unreadable",
+    "inputs_changed",
+    "forced",
+]
+
+SIDECAR_REASONS: tuple[Reason, ...] = ("sidecar_missing", "sidecar_malformed", "digest_mismatch")
+
+_WORDS: dict[Reason, str] = {
+    "missing": "no engine yet",
+    "engine_unreadable": "the engine cannot be read",
+    "sidecar_missing": "sidecar_missing: no .sha256 beside the engine, so its bytes cannot be checked",
+    "sidecar_malformed": "sidecar_malformed: the .sha256 beside the engine is not a sidecar",
+    "digest_mismatch": "digest_mismatch: the engine's bytes are not those that its .sha256 names",
+    "record_missing": "no build record: cannot prove what the engine was built from",
+    "record_unreadable": "the build record is unreadable: cannot prove what the engine was built from",
+    "record_mismatch": "the build record belongs to another engine",
+    "source_unreadable": "a source file cannot be read",
+    "inputs_changed": "its inputs changed",
+    "forced": "asked for",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """Whether an engine may be reused, and if not, why. ``record`` is what was found, valid or stale."""
+
+    reason: Reason | None = None
+    detail: str = ""
+    differences: tuple[Difference, ...] = ()
+    record: BuildRecord | None = None
+    sha256: str | None = None
+    stamp: FileSignature | None = None  # the record's, before anything was read
+
+    @property
+    def reusable(self) -> bool:
+        """Whether nothing speaks against it."""
+        return self.reason is None
+
+    def __str__(self) -> str:
+        if self.reason is None:
+            return "intact, and built from exactly these inputs"
+        if self.differences:
+            return "; ".join(describe(difference) for difference in self.differences)
+        words = _WORDS[self.reason]
+        return f"{words} ({self.detail})" if self.detail else words
+
+
+def judge(
+    target: EngineTarget,
+    sources: SourceDigests,
+    engine_digest: Callable[[Path], FileDigest] = digest_file,
+) -> Verdict:
+    """Decide about one engine: its bytes first, then what they were built from."""
+    stamp = record_signature(target)
+    return replace(_judge(target, sources, engine_digest), stamp=stamp)
+
+
+def record_signature(target: EngineTarget) -> FileSignature | None:
+    """Return what stat says of the build record: it changes with every build, and commits it."""
+    try:
+        return FileSignature.of(target.record_path.stat())
+    except OSError:
+        return None
+
+
+def _judge(target: EngineTarget, sources: SourceDigests, engine_digest: Callable[[Path], FileDigest]) -> Verdict:
+    intact = check_bytes(target.engine_path, engine_digest)
+    if intact.record is None or not intact.reusable:
+        return intact
+    record = intact.record
+    try:
+        files = _current_files(target, record, sources)
+        changed = differences(record.definition, build_definition(target, files, sources))
+    except SourceError as error:
+        return Verdict(reason="source_unreadable", detail=error.message, record=record)
+    if changed:
+        return Verdict(reason="inputs_changed", differences=changed, record=record)
+    return intact
+
+
+def check_bytes(engine_path: Path, engine_digest: Callable[[Path], FileDigest] = digest_file) -> Verdict:
+    """Decide whether engine, sidecar and record agree, whatever they were built from."""
+    try:
+        expected = Sha256Sidecar.read(engine_path)
+        actual = engine_digest(engine_path).sha256
+    except FileNotFoundError:
+        return Verdict(reason="missing")
+    except MissingSidecarError:
+        return Verdict(reason="sidecar_missing" if engine_path.exists() else "missing")
+    except InvalidSidecarError as error:
+        return Verdict(reason="sidecar_malformed" if engine_path.exists() else "missing", detail=error.message)
+    except OSError as error:
+        return Verdict(reason="engine_unreadable", detail=str(error))
+    if actual != expected:
+        return Verdict(reason="digest_mismatch", detail=f"{expected[:12]}… → {actual[:12]}…", sha256=actual)
+    return _check_record(engine_path, actual)
+
+
+def _check_record(engine_path: Path, sha256: str) -> Verdict:
+    try:
+        record = read_record(record_path(engine_path))
+    except FileNotFoundError:
+        return Verdict(reason="record_missing", sha256=sha256)
+    except RecordError as error:
+        return Verdict(reason="record_unreadable", detail=error.message, sha256=sha256)
+    if record.sha256 != sha256 or record.engine_name != engine_path.name:
+        return Verdict(reason="record_mismatch", detail=f"of {record.engine_name}", sha256=sha256)
+    return Verdict(record=record, sha256=sha256)
+
+
+def _current_files(target: EngineTarget, record: BuildRecord, sources: SourceDigests) -> dict[str, Path]:
+    """List the sources; the ONNX is looked into only where it is not the one that the record names."""
+    recorded = {d["name"]: d["digest"]["sha256"] for d in record.definition["resolvedDependencies"]}
+    if recorded.get("onnx") == sources.sha256(target.onnx_path):
+        return source_files(target, record.external_data())
+    return source_files(target)
