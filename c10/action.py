@@ -10,7 +10,7 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from pathlib import Path
@@ -23,8 +23,9 @@ from c10.errors import EngineBuildError, SourceError, VerificationError
 from c10.locks import LOCKS_DIRECTORY, held
 from c10.outcome import CompileOutcome
 from c10.progress import CHANNEL
-from c10.publish import orphans, publish
+from c10.publish import publish, remove_orphans
 from c10.record import BuildRecord
+from c10.runtimes.calibration import refuse_missing_cache
 from c10.runtimes.protocol import BuildProgress, CompileEngineCallable, EngineCacheEntry
 from c10.runtimes.select import builtin_runtime
 from c10.sidecar import Sha256Sidecar
@@ -70,7 +71,7 @@ def build_engine(
             if verdict.reusable and verdict.record is not None:
                 return BuildOutcome(CompileOutcome.REUSED, verdict, verdict.record, None)
         events.cache_miss(target, verdict)
-        _remove_orphans(target)
+        remove_orphans(target.engine_path.parent, target.engine_path.name)
         try:
             with _device(target):
                 record = _compile(
@@ -79,12 +80,14 @@ def build_engine(
                     runtime or builtin_runtime(target.runtime, target.host, (lock.descriptor,)),
                 )
         finally:
-            _remove_orphans(target)
+            remove_orphans(target.engine_path.parent, target.engine_path.name)
             CHANNEL.finished(target.model_name)
     return BuildOutcome(CompileOutcome.BUILT, verdict, record, record.compile_duration_s)
 
 
 def _compile(target: EngineTarget, sources: SourceDigests, runtime: CompileEngineCallable) -> BuildRecord:
+    if target.build_config.options.calibration_cache is not None:
+        refuse_missing_cache(target.build_config.options.calibration_cache)
     files = source_files(target)
     before = {path: sources.signature(path) for path in files.values()}
     started, clock = datetime.now(timezone.utc), time.perf_counter()
@@ -136,12 +139,6 @@ def _refuse_unpublished(target: EngineTarget, entry: EngineCacheEntry) -> None:
             f"{target.engine_path}: runtime: expected an engine of digest {entry.sha256[:12]}…, got {sidecar[:12]}…",
             remedy="A runtime writes engine and sidecar with Sha256Sidecar.write_atomic_and_sidecar(output_path, …).",
         )
-
-
-def _remove_orphans(target: EngineTarget) -> None:
-    for orphan in orphans(target.engine_path.parent, target.engine_path.name):
-        with suppress(OSError):
-            orphan.unlink()
 
 
 @contextmanager

@@ -11,6 +11,7 @@ import errno
 import hashlib
 import os
 import secrets
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -60,7 +61,7 @@ def staged(path: Path, data: bytes | bytearray | memoryview) -> Iterator[StagedF
     The bytes are hashed as they are written and never copied. The mode follows the umask.
     Raises PublishError.
     """
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}{TEMPORARY_SUFFIX}")
+    temporary = temporary_path(path)
     try:
         with _publishing(path):
             make_directory(path.parent)
@@ -69,6 +70,11 @@ def staged(path: Path, data: bytes | bytearray | memoryview) -> Iterator[StagedF
     finally:
         with suppress(OSError):
             temporary.unlink()
+
+
+def temporary_path(path: Path) -> Path:
+    """Return an unpredictable name beside ``path`` that nobody looks for; see ``orphans``."""
+    return path.with_name(f".{path.name}.{secrets.token_hex(8)}{TEMPORARY_SUFFIX}")
 
 
 def publish(path: Path, data: bytes | bytearray | memoryview) -> str:
@@ -107,6 +113,16 @@ def orphans(directory: Path, name: str = "") -> list[Path]:
     except FileNotFoundError:
         return []
     return [e for e in entries if e.name.startswith(f".{name}") and e.name.endswith(TEMPORARY_SUFFIX)]
+
+
+def remove_orphans(directory: Path, name: str) -> None:
+    """Remove what ``orphans`` finds; what cannot be removed stays, and does no harm."""
+    for orphan in orphans(directory, name):
+        if orphan.is_dir() and not orphan.is_symlink():
+            shutil.rmtree(orphan, ignore_errors=True)
+        else:
+            with suppress(OSError):
+                orphan.unlink()
 
 
 def _write(temporary: Path, view: memoryview) -> str:

@@ -1,27 +1,30 @@
 """ONNX → serialized engine: one code path over TensorRT 10.x, 11.x and TensorRT-RTX. Runs in the child.
 
-May import errors, publish through sidecar, spec and its siblings; the only module that imports a compiler.
-The differences between the three stand in ``options`` (what is allowed) and in ``_flags`` (how it is said).
+May import errors, sidecar and its siblings. The differences between the three stand in ``options`` (what each
+has) and ``configure`` (how it is said).
 """
 
 from __future__ import annotations
 
 import importlib
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from c10.errors import EngineBuildError
+from c10.runtimes.configure import configure, network_flags
 from c10.runtimes.network import check_precision, check_profiles, describe_inputs
-from c10.runtimes.options import TRT10, Generation, generation, is_strongly_typed, refuse_unsupported
-from c10.runtimes.precision import convert, needs_conversion
+from c10.runtimes.options import generation, is_strongly_typed, refuse_unsupported
+from c10.runtimes.precision import converted, needs_conversion
 from c10.runtimes.protocol import BuildProgress
+from c10.runtimes.timing import load_timing_cache, save_timing_cache
 from c10.sidecar import Sha256Sidecar
-from c10.spec import BuildConfig, OptimizationProfile
 
 if TYPE_CHECKING:
+    import tensorrt
+
     from c10.runtimes.messages import CompileJob
     from c10.runtimes.worker import MessageStream
-
-_MIB = 1 << 20
 
 
 def build_engine(job: CompileJob, messages: MessageStream) -> tuple[str, int]:
@@ -29,17 +32,14 @@ def build_engine(job: CompileJob, messages: MessageStream) -> tuple[str, int]:
 
     Raises EngineBuildError, CalibrationCacheError, PublishError.
     """
-    trt = _import_compiler(job)
     column = generation(job.runtime, job.version)
-    config = job.build_config
-    refuse_unsupported(job.onnx_path.name, config, column)
-    build = _Build(trt, column, job, messages)
+    refuse_unsupported(job.onnx_path.name, job.build_config, column)
+    trt = _import_compiler(job)
+    build = _Build(trt, job, messages, strong=is_strongly_typed(job.build_config, column))
     network = build.parse()
-    check_profiles(job.onnx_path, network, config.profiles)
-    check_precision(trt, job.onnx_path, network, config, strong=is_strongly_typed(config, column))
-    memory = build.serialize(network)
+    build.check(network)
+    data = memoryview(build.serialize(network))
     messages.progress(BuildProgress("Publishing"))
-    data = memoryview(memory)
     return Sha256Sidecar.write_atomic_and_sidecar(job.output_path, data), data.nbytes
 
 
@@ -49,9 +49,9 @@ def _import_compiler(job: CompileJob) -> Any:
         trt = importlib.import_module(name)
     except ImportError as error:
         raise EngineBuildError(f"{name}: expected the Python package, got {error}") from error
-    if not f"{trt.__version__}.".startswith(f"{job.version}.") and not f"{job.version}.".startswith(
-        f"{trt.__version__}."
-    ):
+    found, expected = trt.__version__.split("."), job.version.split(".")
+    shared = min(len(found), len(expected))
+    if found[:shared] != expected[:shared]:
         raise EngineBuildError(
             f"{name}: expected version {job.version}, as probed, got {trt.__version__}",
             remedy="Two installations are mixed: remove one.",
@@ -60,118 +60,82 @@ def _import_compiler(job: CompileJob) -> Any:
 
 
 class _Build:
-    """One builder, its logger, and what they were told."""
+    """One builder, its logger, and what they said."""
 
-    def __init__(self, trt: Any, column: Generation, job: CompileJob, messages: MessageStream) -> None:
+    def __init__(self, trt: Any, job: CompileJob, messages: MessageStream, *, strong: bool) -> None:
         self._trt = trt
-        self._column = column
         self._job = job
         self._messages = messages
+        self._strong = strong
         self._errors: list[str] = []
         self._logger = _logger(trt, self._log)
-        self._builder = trt.Builder(self._logger)
-        self._strong = is_strongly_typed(job.build_config, column)
+        self._builder: tensorrt.Builder = trt.Builder(self._logger)
+        self._load_plugins()
 
-    def parse(self) -> Any:
+    def parse(self) -> tensorrt.INetworkDefinition:
         """Return the network that the ONNX describes, in the precision that was asked for."""
         self._messages.progress(BuildProgress("Parsing"))
-        path = self._job.onnx_path
-        network = self._builder.create_network(self._network_flags())
-        parser = self._trt.OnnxParser(network, self._logger)
-        # The parser must outlive the network: it owns the weights that the network refers to.
-        self._parser = parser
-        if self._strong and needs_conversion(path, self._job.build_config.precision):
-            self._messages.progress(BuildProgress(f"Converting to {self._job.build_config.precision}"))
-            ok = parser.parse(convert(path, self._job.build_config.precision), str(path))
-        else:
-            ok = parser.parse_from_file(str(path))
-        if not ok or network.num_outputs == 0:
-            self._fail("parse", "a network", "none" if not ok else "one without outputs (is the file truncated?)")
+        path, precision = self._job.onnx_path, self._job.build_config.precision
+        network = self._builder.create_network(network_flags(self._trt, strong=self._strong))
+        # Kept: the parser owns the weights that the network refers to.
+        self._parser: tensorrt.OnnxParser = self._trt.OnnxParser(network, self._logger)
+        with ExitStack() as stack:
+            if self._strong and needs_conversion(path, precision):
+                self._messages.progress(BuildProgress(f"Converting to {precision}"))
+                path = stack.enter_context(converted(path, precision, beside=self._job.output_path))
+            ok = self._parser.parse_from_file(str(path))
+        if not ok:
+            self._fail("parse", "a network", "none")
+        if network.num_outputs == 0:
+            self._fail("parse", "a network", "one without outputs (is the file truncated?)")
         return network
 
-    def serialize(self, network: Any) -> Any:
+    def check(self, network: tensorrt.INetworkDefinition) -> None:
+        """Raise EngineBuildError where the network is not what the configuration says of it."""
+        path, config = self._job.onnx_path, self._job.build_config
+        check_profiles(path, network, config.profiles)
+        check_precision(self._trt, path, network, config, strong=self._strong)
+
+    def serialize(self, network: tensorrt.INetworkDefinition) -> tensorrt.IHostMemory:
         """Return the engine's bytes, as TensorRT's own memory."""
-        config = self._configure(network)
+        job = self._job
+        config = configure(
+            self._trt, self._builder, network, job.build_config, version=job.version, strong=self._strong
+        )
+        config.progress_monitor = _progress_monitor(self._trt, self._messages)
+        if job.timing_cache_path is not None:
+            load_timing_cache(config, job.timing_cache_path)
         memory = self._builder.build_serialized_network(network, config)
         if memory is None:
-            self._fail("build", "an engine", "none", inputs=describe_inputs(network))
+            self._fail("build", "an engine", "none", describe_inputs(network))
+        if job.timing_cache_path is not None:
+            save_timing_cache(config, job.timing_cache_path)
         return memory
 
-    def _configure(self, network: Any) -> Any:
-        trt, wanted = self._trt, self._job.build_config
-        config = self._builder.create_builder_config()
-        config.set_memory_pool_limit(trt.MemoryPoolType.WORKSPACE, wanted.workspace_mb * _MIB)
-        config.builder_optimization_level = wanted.options.builder_optimization_level
-        config.progress_monitor = _progress_monitor(trt, self._messages)
-        for flag, on in _flags(wanted, strong=self._strong).items():
-            if on:
-                config.set_flag(getattr(trt.BuilderFlag, flag))
-            elif hasattr(trt.BuilderFlag, flag):
-                config.clear_flag(getattr(trt.BuilderFlag, flag))
-        self._set_targets(config, wanted)
-        for profile in wanted.profiles:
-            config.add_optimization_profile(self._profile(network, profile))
-        return config
-
-    def _set_targets(self, config: Any, wanted: BuildConfig) -> None:
-        trt, options = self._trt, wanted.options
-        if options.hardware_compatibility != "none":
-            level = options.hardware_compatibility.upper()
-            config.hardware_compatibility_level = getattr(trt.HardwareCompatibilityLevel, level)
-        if options.compute_capabilities:
-            config.num_compute_capabilities = len(options.compute_capabilities)
-        for index, sm in enumerate(options.compute_capabilities):
-            config.set_compute_capability(getattr(trt.ComputeCapability, f"SM{sm}"), index)
-        if options.dla_core is not None:
-            config.default_device_type = trt.DeviceType.DLA
-            config.DLA_core = options.dla_core
-
-    def _profile(self, network: Any, wanted: OptimizationProfile) -> Any:
-        profile = self._builder.create_optimization_profile()
-        shape_tensors = {
-            network.get_input(i).name for i in range(network.num_inputs) if network.get_input(i).is_shape_tensor
-        }
-        for name, shapes in wanted.inputs:
-            set_range = profile.set_shape_input if name in shape_tensors else profile.set_shape
-            set_range(name, shapes.min, shapes.opt, shapes.max)
-        return profile
-
-    def _network_flags(self) -> int:
-        flags = self._trt.NetworkDefinitionCreationFlag
-        bits = 0
-        if self._strong and hasattr(flags, "STRONGLY_TYPED"):
-            bits |= 1 << int(flags.STRONGLY_TYPED)
-        if self._column == TRT10 and hasattr(flags, "EXPLICIT_BATCH"):
-            bits |= 1 << int(flags.EXPLICIT_BATCH)
-        return bits
+    def _load_plugins(self) -> None:
+        if self._job.runtime == "rtx":
+            return
+        self._trt.init_libnvinfer_plugins(self._logger, "")
+        for library in self._job.build_config.options.plugins:
+            try:
+                self._builder.get_plugin_registry().load_library(str(library))
+            except Exception as error:
+                raise EngineBuildError(f"{library}: expected a plugin library, got {error}") from error
 
     def _log(self, message: str, *, is_error: bool) -> None:
         if is_error:
             self._errors.append(message)
         self._messages.send("log", message=message)
 
-    def _fail(self, what: str, expected: str, got: str, inputs: tuple[str, ...] = ()) -> None:
-        said = [str(self._parser.get_error(i)) for i in range(self._parser.num_errors)]
-        log = dict.fromkeys([*said, *self._errors])
-        raise EngineBuildError(f"{self._job.onnx_path}: {what}: expected {expected}, got {got}", log=(*log, *inputs))
+    def _fail(self, what: str, expected: str, got: str, inputs: tuple[str, ...] = ()) -> NoReturn:
+        said = [str(self._parser.get_error(index)) for index in range(self._parser.num_errors)]
+        log = tuple(dict.fromkeys([*said, *self._errors]))
+        message = f"{self._job.onnx_path}: {what}: expected {expected}, got {got}"
+        raise EngineBuildError(message, log=(*log, *inputs), remedy="The lines above are TensorRT's own.")
 
 
-def _flags(config: BuildConfig, *, strong: bool) -> dict[str, bool]:
-    """Say the configuration in BuilderFlag's names; the precision ones exist up to TensorRT 10 alone."""
-    options = config.options
-    flags = {
-        "TF32": options.tf32,
-        "SPARSE_WEIGHTS": options.sparse_weights,
-        "VERSION_COMPATIBLE": options.version_compatible,
-        "GPU_FALLBACK": options.gpu_fallback,
-    }
-    if not strong and config.precision != "fp32":
-        flags[config.precision.upper()] = True
-    return flags
-
-
-def _logger(trt: Any, log: Any) -> Any:
-    class Logger(trt.ILogger):  # type: ignore[misc] # the base is known once it is imported
+def _logger(trt: Any, log: Callable[..., None]) -> Any:
+    class Logger(trt.ILogger):  # type: ignore[misc] # the base is known once TensorRT is imported
         def __init__(self) -> None:
             trt.ILogger.__init__(self)
 
@@ -185,9 +149,9 @@ def _logger(trt: Any, log: Any) -> Any:
 
 
 def _progress_monitor(trt: Any, messages: MessageStream) -> Any:
-    """Source: IProgressMonitor in TensorRT's API reference; a phase may be inside another."""
+    class Monitor(trt.IProgressMonitor):  # type: ignore[misc] # as above
+        """Source: IProgressMonitor in TensorRT's API reference; a phase may lie inside another."""
 
-    class Monitor(trt.IProgressMonitor):  # type: ignore[misc]
         def __init__(self) -> None:
             trt.IProgressMonitor.__init__(self)
             self._steps: dict[str, int] = {}

@@ -22,6 +22,7 @@ from c10.errors import EngineBuildError
 from c10.host import HostCapabilities
 from c10.runtimes.messages import CompileJob, decode_error, encode_job
 from c10.runtimes.protocol import BuildProgress, EngineCacheEntry, ProgressCallback
+from c10.runtimes.timing import timing_cache_path
 from c10.spec import BuildConfig, RuntimeKind
 from c10.target import runtime_version
 
@@ -51,7 +52,15 @@ class IsolatedRuntime:
         Raises EngineBuildError (also where the child died: with the signal, its last messages and its peak
         memory), PublishError, SourceError.
         """
-        job = CompileJob(self.kind, runtime_version(self.kind, self.host), onnx_path, build_config, output_path)
+        timing = self.kind == "trt" and build_config.options.timing_cache
+        job = CompileJob(
+            runtime=self.kind,
+            version=runtime_version(self.kind, self.host),
+            onnx_path=onnx_path,
+            build_config=build_config,
+            output_path=output_path,
+            timing_cache_path=timing_cache_path(output_path.parent, self.host) if timing else None,
+        )
         child = _Child(job, progress or (lambda _: None), self._inherit)
         return child.result()
 

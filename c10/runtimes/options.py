@@ -49,8 +49,8 @@ SUPPORT: Final = (
     OptionSupport("builder_optimization_level", lambda c: c.options.builder_optimization_level != 3, _ALL),  # noqa: PLR2004
     OptionSupport("hardware_compatibility", lambda c: c.options.hardware_compatibility != "none", (TRT10, TRT11)),
     OptionSupport("version_compatible", lambda c: c.options.version_compatible, (TRT10, TRT11)),
-    OptionSupport("dla_core", lambda c: c.options.dla_core is not None, (TRT10,)),
-    OptionSupport("gpu_fallback", lambda c: c.options.gpu_fallback, (TRT10,)),
+    OptionSupport("dla_core", lambda c: c.options.dla_core is not None, (TRT10, TRT11)),
+    OptionSupport("gpu_fallback", lambda c: c.options.gpu_fallback, (TRT10, TRT11)),
     OptionSupport("sparse_weights", lambda c: c.options.sparse_weights, _ALL),
     OptionSupport("tf32", lambda c: not c.options.tf32, _ALL),
     OptionSupport("plugins", lambda c: bool(c.options.plugins), (TRT10, TRT11)),
