@@ -85,6 +85,13 @@ def configure_logging() -> None:
         LOGGER.setLevel(logging.INFO)
 
 
+def leave_out_text() -> None:
+    """Send no text to standard error: a person reads the same on the terminal. JSON still goes there."""
+    for handler in LOGGER.handlers:
+        if isinstance(handler, _EventHandler) and not isinstance(handler.formatter, _JsonFormatter):
+            handler.setLevel(logging.CRITICAL + 1)
+
+
 if TYPE_CHECKING:
     _StreamHandler = logging.StreamHandler[Any]
 else:

@@ -13,6 +13,7 @@ from doit.reporter import ConsoleReporter
 
 from c10 import events
 from c10.display import Display, make_display
+from c10.estimate import estimate_s
 from c10.outcome import CompileOutcome
 from c10.target import EngineTarget
 from c10.uptodate import VERIFIER, target_of
@@ -104,19 +105,17 @@ class EngineReporter(RunReporter):
         self._display: Display = make_display(outstream)
         self._saved_s = 0.0
 
-    def initialize(self, tasks: dict[str, Any], selected_tasks: list[str]) -> None:
-        """Open the display."""
-        super().initialize(tasks, selected_tasks)
-        self._display.open()
-
     def write(self, text: str) -> None:
         """Write doit's own lines where they do not disturb a live display."""
         self._display.write(text)
 
     def execute_task(self, task: Any) -> None:
         """Show that a build begins."""
-        if target_of(task) is None:
+        target = target_of(task)
+        if target is None:
             super().execute_task(task)
+        else:
+            self._display.building(target.model_name, estimate_s(target))
 
     def engine_done(
         self, target: EngineTarget, outcome: CompileOutcome, values: dict[str, Any], saved_s: float

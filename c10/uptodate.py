@@ -15,6 +15,7 @@ from typing import Any
 from doit.dependency import FileChangedChecker
 from doit.globals import Globals
 
+from c10.description import describe_engine
 from c10.digest import FileSignature
 from c10.errors import SourceError
 from c10.outcome import CompileOutcome
@@ -41,7 +42,7 @@ class EngineUpToDate:
             SOURCES.learn(known)
         verdict = self._verdict = judge(self.target, SOURCES, VERIFIER.digest)
         task.verdict = verdict
-        task.meta = describe_task(self.target, verdict)
+        task.meta = describe_engine(self.target, verdict)
         if verdict.reusable:
             adopt(task, reused_values(verdict, task.file_dep))
         return verdict.reusable
@@ -65,11 +66,6 @@ def reused_values(verdict: Verdict, file_dep: Any) -> dict[str, Any]:
         "sha256": verdict.sha256,
         "sources": SOURCES.dump(file_dep),
     }
-
-
-def describe_task(target: EngineTarget, verdict: Verdict) -> dict[str, Any]:
-    """Return what `doit info` prints of an engine beyond what doit knows."""
-    return {"engine": target.engine_path.name, "status": str(verdict)}
 
 
 def adopt(task: Any, values: dict[str, Any]) -> None:

@@ -15,6 +15,7 @@ import sys
 import tempfile
 import threading
 from collections import deque
+from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any, Final
 
@@ -113,7 +114,7 @@ class _Child:
         finally:
             timer.cancel()
             if answer.get("event") not in {"done", "failed"}:
-                self._process.kill()
+                self._kill()
             self._reap()
         return answer
 
@@ -145,9 +146,14 @@ class _Child:
             if stream is not None:
                 stream.close()
 
+    def _kill(self) -> None:
+        # Not Popen.kill: that one reaps a child that is already dead, and its peak memory with it.
+        with suppress(ProcessLookupError):
+            os.kill(self._process.pid, signal.SIGKILL)
+
     def _time_out(self) -> None:
         self._timed_out = True
-        self._process.kill()
+        self._kill()
 
     def _death(self) -> str:
         peak = f"peak memory {self._peak_memory_mb} MiB"

@@ -79,6 +79,10 @@ def refuse_unsupported(model_name: str, config: BuildConfig, column: Generation)
     rows = [row for row in SUPPORT if row.asked(config) and column not in row.supported]
     strong = is_strongly_typed(config, column)
     problems = [f"{row.option}: {column} does not have it. {row.instead}" for row in rows]
+    foreign = sorted(set(config.options.compute_capabilities) - set(RTX_COMPUTE_CAPABILITIES))
+    if foreign and column == RTX:
+        known = ", ".join(RTX_COMPUTE_CAPABILITIES)
+        problems.append(f"compute_capabilities: expected some of {known}, got {', '.join(foreign)}")
     if strong and config.options.calibration_cache is not None and column == TRT10:
         problems.append("calibration_cache: a strongly typed network takes int8 from its Q/DQ nodes alone.")
     if problems:
