@@ -79,11 +79,14 @@ def _profile_problems(inputs: dict[str, Any], profile: OptimizationProfile) -> I
 
 
 def _shape_problems(name: str, model: Shape, shapes: ShapeRange) -> Iterator[str]:
-    for bound, shape in (("min", shapes.min), ("opt", shapes.opt), ("max", shapes.max)):
+    bounds = {f"{name}.min": shapes.min, f"{name}.opt": shapes.opt, f"{name}.max": shapes.max}
+    if shapes.min == shapes.opt == shapes.max:
+        bounds = {name: shapes.opt}
+    for where, shape in bounds.items():
         if len(shape) != len(model):
-            yield f"{name}.{bound}: expected {len(model)} dimensions, got {list(shape)}"
+            yield f"{where}: expected {len(model)} dimensions, got {list(shape)}"
         elif any(m not in {_FREE, d} for m, d in zip(model, shape, strict=True)):
-            yield f"{name}.{bound}: expected {list(model)}, got {list(shape)}"
+            yield f"{where}: expected {list(model)}, got {list(shape)}"
 
 
 def _shared_dimension_problems(inputs: dict[str, Any], named: dict[str, ShapeRange]) -> Iterator[str]:

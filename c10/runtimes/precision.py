@@ -65,6 +65,7 @@ def _convert(onnx_path: Path, precision: Precision) -> Any:
             remedy="pip install onnxconverter-common, or use precision fp32.",
         ) from error
     model = _load(onnx_path, external_data=True)
+    _name_nodes(model)
     try:
         return convert_float_to_float16(model, keep_io_types=True)
     except Exception as error:
@@ -72,6 +73,12 @@ def _convert(onnx_path: Path, precision: Precision) -> Any:
             f"{onnx_path}: precision fp16: expected a model that can be converted, got {type(error).__name__}: {error}",
             remedy="Export the model in fp16, or use precision fp32.",
         ) from error
+
+
+def _name_nodes(model: Any) -> None:
+    """Give every node a name: the converter derives names from them, and two without one would collide."""
+    for index, node in enumerate(model.graph.node):
+        node.name = node.name or f"{node.op_type}_{index}"
 
 
 def _load(onnx_path: Path, *, external_data: bool) -> Any:

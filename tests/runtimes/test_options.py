@@ -1,0 +1,104 @@
+"""The table of options: what a TensorRT does not have is refused, and the README shows the table of the code."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from c10 import BuildConfig, CalibrationCacheError, EngineBuildError
+from c10.runtimes.calibration import calibration_algorithm, refuse_missing_cache, version_number
+from c10.runtimes.isolated import IsolatedRuntime
+from c10.runtimes.options import RTX, SUPPORT, TRT10, TRT11, Generation, generation, refuse_unsupported
+from c10.spec import BuildOptions
+
+README = Path(__file__).parents[2] / "README.md"
+ASKED = {
+    "calibration_cache": {"calibration_cache": Path("int8.cache")},
+    "hardware_compatibility": {"hardware_compatibility": "ampere_plus"},
+    "version_compatible": {"version_compatible": True},
+    "dla_core": {"dla_core": 0},
+    "gpu_fallback": {"gpu_fallback": True},
+    "plugins": {"plugins": (Path("libplugin.so"),)},
+    "compute_capabilities": {"compute_capabilities": ("75",)},
+}
+
+
+@pytest.mark.parametrize("column", [TRT10, TRT11, RTX])
+@pytest.mark.parametrize("option", ASKED)
+def test_an_option_is_refused_by_name_exactly_where_the_table_says_so(option: str, column: Generation) -> None:
+    config = BuildConfig(options=replace(BuildOptions(), **ASKED[option]))
+    (row,) = [row for row in SUPPORT if row.option == option]
+    if column in row.supported:
+        refuse_unsupported("model", config, column)
+    else:
+        with pytest.raises(EngineBuildError) as caught:
+            refuse_unsupported("model", config, column)
+        assert any(line.startswith(f"{option}: {column} does not have it") for line in caught.value.log)
+
+
+def test_the_readmes_table_is_the_codes_table() -> None:
+    table = README.read_text("utf-8").partition("<!-- options table -->")[2].partition("\n\n")[0]
+    rows = [" ".join(line.split()) for line in table.strip().splitlines()[2:]]
+    cells = (["yes" if column in row.supported else "–" for column in (TRT10, TRT11, RTX)] for row in SUPPORT)
+    assert rows == [f"| {row.option} | {' | '.join(cell)} |" for row, cell in zip(SUPPORT, cells, strict=True)]
+
+
+@pytest.mark.parametrize("option", ["sparse_weights", "tf32", "builder_optimization_level", "compute_capabilities"])
+def test_rtx_builds_with_what_the_table_grants(option: str, rtx: IsolatedRuntime, light: Path, tmp_path: Path) -> None:
+    value = {"tf32": False, "builder_optimization_level": 1, "compute_capabilities": ("86", "89")}.get(option, True)
+    config = BuildConfig(precision="fp32", options=replace(BuildOptions(), **{option: value}))
+    entry = rtx.compile_engine(light / "light_zfnet512.onnx", config, tmp_path / "x.engine")
+    assert entry.engine_path.is_file()
+
+
+def test_compute_capabilities_change_the_engine_and_unknown_ones_are_refused(
+    rtx: IsolatedRuntime, light: Path, tmp_path: Path
+) -> None:
+    def sha256(*sm: str) -> str:
+        config = BuildConfig(precision="fp32", options=BuildOptions(compute_capabilities=sm))
+        return rtx.compile_engine(light / "light_zfnet512.onnx", config, tmp_path / "x.engine").sha256
+
+    assert len({sha256(), sha256("89"), sha256("86", "89")}) == 3
+    with pytest.raises(EngineBuildError) as caught:
+        sha256("99")
+    assert caught.value.log == ("compute_capabilities: expected some of 75, 80, 86, 89, 120, 121, got 99",)
+
+
+@pytest.mark.parametrize(("version", "column"), [("10.3.0.26", TRT10), ("10.16.2", TRT10), ("11.4.1", TRT11)])
+def test_the_generation_follows_the_major_version(version: str, column: Generation) -> None:
+    assert generation("trt", version) == column
+    assert generation("rtx", version) == RTX
+
+
+def test_tensorrt_8_is_refused() -> None:
+    with pytest.raises(EngineBuildError, match=r"expected version 10\.x or 11\.x, got 8\.6\.0"):
+        generation("trt", "8.6.0")
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (None, "No such file"),
+        (b"", "an empty file"),
+        (b"TRT-8600-EntropyCalibration2\ninput: 3d23ac36\n", "TRT-8600-EntropyCalibration2"),
+        (b"TRT-100300-Guesswork\n", "TRT-100300-Guesswork"),
+        (b"\xff\xfe", "expected TRT-100300-EntropyCalibration2"),
+    ],
+)
+def test_a_calibration_cache_of_another_tensorrt_is_refused(tmp_path: Path, content: bytes | None, said: str) -> None:
+    path = tmp_path / "int8.cache"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(CalibrationCacheError, match=said) as caught:
+        calibration_algorithm(path, "10.3.0.26")
+    assert caught.value.calibration_path == path
+
+
+def test_a_calibration_cache_of_this_tensorrt_is_taken(tmp_path: Path) -> None:
+    path = tmp_path / "int8.cache"
+    path.write_bytes(b"TRT-100300-MinMaxCalibration\ninput: 3d23ac36\n")
+    refuse_missing_cache(path)
+    assert calibration_algorithm(path, "10.3.0.26") == "MinMaxCalibration"
+    assert version_number("11.4.1") == 110401

@@ -1,0 +1,76 @@
+"""An engine has the precision that its name says, or there is none."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import onnx
+import pytest
+from networks import matmul_network, quantized_network
+from onnx import TensorProto, helper
+
+from c10 import BuildConfig, EngineBuildError
+from c10.runtimes.isolated import IsolatedRuntime
+from c10.spec import OptimizationProfile, Precision, ShapeRange
+
+NAME = "matmul__sm80_jpnone_rtx1.7_fp32.engine"
+WIDTH = 1 << 18
+
+
+def config(precision: Precision, width: int = 8) -> BuildConfig:
+    shapes = {"left": ShapeRange.fixed((2, 8)), "right": ShapeRange.fixed((2, width))}
+    return BuildConfig(precision=precision, profiles=(OptimizationProfile.of(shapes),))
+
+
+def test_fp16_halves_a_network_of_weights(rtx: IsolatedRuntime, tmp_path: Path) -> None:
+    model = matmul_network(tmp_path / "matmul.onnx", width=WIDTH)
+    full = rtx.compile_engine(model, config("fp32", WIDTH), tmp_path / "32" / NAME)
+    half = rtx.compile_engine(model, config("fp16", WIDTH), tmp_path / "16" / NAME)
+    assert full.size is not None
+    assert half.size is not None
+    assert full.sha256 != half.sha256
+    assert 0.45 < half.size / full.size < 0.6
+
+
+def test_a_model_exported_in_fp16_is_taken_as_it_is_and_is_no_fp32(rtx: IsolatedRuntime, tmp_path: Path) -> None:
+    model = matmul_network(tmp_path / "matmul.onnx", elem_type=TensorProto.FLOAT16)
+    rtx.compile_engine(model, config("fp16"), tmp_path / NAME)
+    with pytest.raises(EngineBuildError, match="precision fp32: expected a network of fp32, got one with HALF"):
+        rtx.compile_engine(model, config("fp32"), tmp_path / NAME)
+
+
+def test_a_model_exported_in_bf16_is_bf16_and_another_is_not(rtx: IsolatedRuntime, tmp_path: Path) -> None:
+    model = matmul_network(tmp_path / "bf16.onnx", elem_type=TensorProto.BFLOAT16)
+    rtx.compile_engine(model, config("bf16"), tmp_path / NAME)
+    with pytest.raises(EngineBuildError, match="precision bf16: expected a model exported in bf16"):
+        rtx.compile_engine(matmul_network(tmp_path / "fp32.onnx"), config("bf16"), tmp_path / NAME)
+
+
+def test_int8_takes_q_dq_nodes_and_nothing_else(rtx: IsolatedRuntime, tmp_path: Path) -> None:
+    int8 = BuildConfig(precision="int8")
+    rtx.compile_engine(quantized_network(tmp_path / "quantized.onnx"), int8, tmp_path / NAME)
+    with pytest.raises(EngineBuildError, match="precision int8: expected an ONNX with Q/DQ nodes of INT8, got none"):
+        rtx.compile_engine(matmul_network(tmp_path / "plain.onnx", batch=2), int8, tmp_path / NAME)
+
+
+def test_a_quantized_model_is_no_fp32(rtx: IsolatedRuntime, tmp_path: Path) -> None:
+    with pytest.raises(EngineBuildError, match="got one with INT8"):
+        rtx.compile_engine(
+            quantized_network(tmp_path / "quantized.onnx"), BuildConfig(precision="fp32"), tmp_path / NAME
+        )
+
+
+def test_a_model_that_cannot_be_converted_is_a_build_error(rtx: IsolatedRuntime, tmp_path: Path) -> None:
+    tensor = helper.make_tensor_value_info
+    graph = helper.make_graph(
+        [helper.make_node("Unheard", ["left"], ["sum"], domain="somebody")],
+        "foreign",
+        [tensor("left", TensorProto.FLOAT, [2, 8])],
+        [tensor("sum", TensorProto.FLOAT, [2, 8])],
+    )
+    model = tmp_path / "foreign.onnx"
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), model)
+    expected = r"foreign\.onnx: precision fp16: expected a model that can be converted, got InferenceError: .*Unheard"
+    with pytest.raises(EngineBuildError, match=expected):
+        rtx.compile_engine(model, BuildConfig(precision="fp16"), tmp_path / NAME)
+    assert [p.name for p in tmp_path.iterdir()] == ["foreign.onnx"]
