@@ -1,6 +1,6 @@
 """Precision where the network's own types decide it: the ONNX is converted. Runs in the child.
 
-May import errors, publish and spec; imports onnx and the converter (onnxconverter-common), both lazily.
+May import errors, onnx_files, publish and spec; imports onnx and the converter (onnxconverter-common), both lazily.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from c10.errors import EngineBuildError
+from c10.onnx_files import external_data_files
 from c10.publish import temporary_path
 from c10.spec import Precision
 
@@ -64,10 +65,13 @@ def _convert(onnx_path: Path, precision: Precision) -> Any:
             "precision fp16: expected the package onnxconverter-common, found none",
             remedy="pip install onnxconverter-common, or use precision fp32.",
         ) from error
-    model = _load(onnx_path, external_data=True)
+    model = _load(onnx_path, external_data=False)
     _name_nodes(model)
+    _separate_outputs(model)
+    to_float = [node.name for node in model.graph.node if _casts_to_float(node)]
     try:
-        return convert_float_to_float16(model, keep_io_types=True)
+        large = _load_weights(model, onnx_path)
+        return convert_float_to_float16(model, keep_io_types=True, node_block_list=to_float, disable_shape_infer=large)
     except Exception as error:
         raise EngineBuildError(
             f"{onnx_path}: precision fp16: expected a model that can be converted, got {type(error).__name__}: {error}",
@@ -75,10 +79,49 @@ def _convert(onnx_path: Path, precision: Precision) -> Any:
         ) from error
 
 
+def _load_weights(model: Any, onnx_path: Path) -> bool:
+    """Load the external data; return whether shapes were inferred before, because the whole is too large for it.
+
+    protobuf cannot serialize more than 2 GiB, which shape inference does: there it sees the model without weights.
+    """
+    import onnx
+    from onnx.external_data_helper import load_external_data_for_model
+
+    large = sum((onnx_path.parent / name).stat().st_size for name in external_data_files(onnx_path)) > _PROTOBUF_MAX
+    if large:
+        model.CopyFrom(onnx.shape_inference.infer_shapes(model))
+    load_external_data_for_model(model, str(onnx_path.parent))
+    return large
+
+
 def _name_nodes(model: Any) -> None:
     """Give every node a name: the converter derives names from them, and two without one would collide."""
     for index, node in enumerate(model.graph.node):
         node.name = node.name or f"{node.op_type}_{index}"
+
+
+def _separate_outputs(model: Any) -> None:
+    """Put an Identity before each output that another node reads too.
+
+    The converter gives outputs their old type back and would leave such a reader with both types.
+    """
+    from onnx import helper
+
+    graph = model.graph
+    read = {name for node in graph.node for name in node.input}
+    for output in [output.name for output in graph.output if output.name in read]:
+        inner = f"{output}__inner"
+        for node in graph.node:
+            node.input[:] = [inner if name == output else name for name in node.input]
+            node.output[:] = [inner if name == output else name for name in node.output]
+        graph.node.append(helper.make_node("Identity", [inner], [output], name=f"{output}__outer"))
+
+
+def _casts_to_float(node: Any) -> bool:
+    """Whether a node casts to fp32: the converter leaves its result fp32 and its readers fp16, unless told of it."""
+    from onnx import TensorProto
+
+    return node.op_type == "Cast" and any(a.name == "to" and a.i == TensorProto.FLOAT for a in node.attribute)
 
 
 def _load(onnx_path: Path, *, external_data: bool) -> Any:

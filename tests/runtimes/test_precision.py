@@ -74,3 +74,56 @@ def test_a_model_that_cannot_be_converted_is_a_build_error(rtx: IsolatedRuntime,
     with pytest.raises(EngineBuildError, match=expected):
         rtx.compile_engine(model, BuildConfig(precision="fp16"), tmp_path / NAME)
     assert [p.name for p in tmp_path.iterdir()] == ["foreign.onnx"]
+
+
+def _network(path: Path, nodes: list[onnx.NodeProto], outputs: tuple[str, ...]) -> Path:
+    tensor = helper.make_tensor_value_info
+    ones = helper.make_tensor("ones", TensorProto.FLOAT, [1, 8], [1.0] * 8)
+    graph = helper.make_graph(
+        nodes,
+        "trap",
+        [tensor("input", TensorProto.FLOAT, [1, 8])],
+        [tensor(name, TensorProto.FLOAT, [1, 8]) for name in outputs],
+        [ones],
+    )
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), path)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("nodes", "outputs"),
+    [
+        pytest.param(
+            [
+                helper.make_node("Cast", ["input"], ["cast"], to=TensorProto.FLOAT),
+                helper.make_node("Add", ["cast", "ones"], ["sum"]),
+            ],
+            ("sum",),
+            id="cast-to-float",
+        ),
+        pytest.param(
+            [
+                helper.make_node("Add", ["input", "ones"], ["early"]),
+                helper.make_node("Mul", ["early", "ones"], ["late"]),
+            ],
+            ("early", "late"),
+            id="output-read-inside",
+        ),
+        pytest.param(
+            [
+                helper.make_node("Shape", ["input"], ["shape"]),
+                helper.make_node("ConstantOfShape", ["shape"], ["zeros"]),
+                helper.make_node("Add", ["input", "zeros"], ["sum"]),
+            ],
+            ("sum",),
+            id="nodes-without-names",
+        ),
+    ],
+)
+def test_traps_of_the_converter_are_stepped_over(
+    rtx: IsolatedRuntime, tmp_path: Path, nodes: list[onnx.NodeProto], outputs: tuple[str, ...]
+) -> None:
+    model = _network(tmp_path / "trap.onnx", nodes, outputs)
+    entry = rtx.compile_engine(model, BuildConfig(precision="fp16"), tmp_path / "engines" / NAME)
+    assert entry.engine_path.is_file()
+    assert {p.name for p in (tmp_path / "engines").iterdir()} == {NAME, f"{NAME}.sha256"}

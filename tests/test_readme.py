@@ -1,0 +1,83 @@
+"""The README's samples are run, its tables are the code's, and its links lead somewhere."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from c10 import C10ProvisioningConfig
+from c10.config import _OPTION_KEYS
+from c10.facts import FACTS
+from c10.verdict import _WORDS
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text("utf-8")
+
+
+def samples(kind: str) -> list[str]:
+    return re.findall(rf"<!-- run: {kind} -->\n```\w+\n(.*?)```", README, re.DOTALL)
+
+
+@pytest.mark.parametrize("sample", samples("toml"))
+def test_a_configuration_is_accepted(sample: str, tmp_path: Path) -> None:
+    path = tmp_path / "backbones.toml"
+    path.write_text(sample)
+    assert C10ProvisioningConfig.load(path).backbones
+
+
+@pytest.mark.parametrize("sample", samples("python"))
+def test_a_python_sample_runs(sample: str, tmp_path: Path) -> None:
+    done = subprocess.run([sys.executable, "-c", sample], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("sample", samples("dodo"))
+def test_a_dodo_lists_its_engines(sample: str, tmp_path: Path) -> None:
+    (tmp_path / "dodo.py").write_text(sample)
+    (tmp_path / "backbones.toml").write_text('runtime = "tensorrt_rtx"\n' + samples("toml")[0])
+    argv = [sys.executable, "-m", "doit", "list", "--all"]
+    done = subprocess.run(argv, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "engines:dinov2_vpr" in done.stdout
+
+
+def test_there_are_samples_of_every_kind() -> None:
+    assert [len(samples(kind)) for kind in ("toml", "python", "dodo")] == [2, 2, 2]
+
+
+def test_the_table_of_facts_is_the_codes() -> None:
+    rows = re.search(r"<!-- facts table -->\n.*?\n.*?\n(.*?)\n\n", README, re.DOTALL)
+    assert rows is not None
+    effects = {"rebuild": "rebuild", "note": "note only"}
+    assert rows[1].splitlines() == [f"| {fact.words} | {effects[fact.effect]} |" for fact in FACTS]
+
+
+def test_every_option_and_every_reason_is_named() -> None:
+    missing = [
+        name for name in (*_OPTION_KEYS, *_WORDS) if f"`{name}`" not in README and not name.startswith("signature")
+    ]
+    assert missing == []
+
+
+def test_links_lead_to_files() -> None:
+    links = re.findall(r"\]\((?!https?:)([^)#]+)\)", README)
+    assert links
+    assert [link for link in links if not (ROOT / link).exists()] == []
+
+
+def test_the_transcript_is_what_is_printed() -> None:
+    """Its sentences, without figures: the lines of a cold and of a warm run."""
+    transcript = re.search(r"<!-- transcript -->\n```console\n(.*?)```", README, re.DOTALL)
+    assert transcript is not None
+    lines = [re.sub(r"[\d.]+", "N", line) for line in transcript[1].splitlines() if ":" in line]
+    for line in (
+        "BUILT  resnetN: no engine yet (N MB in N s)",
+        "REUSED resnetN: N MB verified in N s",
+        "engines: N built, N reused, N failed in N s",
+        "engines: N built, N reused, N failed in N s; reuse saved N s of compiling",
+    ):
+        assert line in lines
