@@ -76,6 +76,9 @@ def test_a_model_that_cannot_be_converted_is_a_build_error(rtx: IsolatedRuntime,
     assert [p.name for p in tmp_path.iterdir()] == ["foreign.onnx"]
 
 
+ZERO = helper.make_tensor("zero", TensorProto.FLOAT, [1], [0.0])
+
+
 def _network(path: Path, nodes: list[onnx.NodeProto], outputs: tuple[str, ...]) -> Path:
     tensor = helper.make_tensor_value_info
     ones = helper.make_tensor("ones", TensorProto.FLOAT, [1, 8], [1.0] * 8)
@@ -112,7 +115,7 @@ def _network(path: Path, nodes: list[onnx.NodeProto], outputs: tuple[str, ...]) 
         pytest.param(
             [
                 helper.make_node("Shape", ["input"], ["shape"]),
-                helper.make_node("ConstantOfShape", ["shape"], ["zeros"]),
+                helper.make_node("ConstantOfShape", ["shape"], ["zeros"], value=ZERO),
                 helper.make_node("Add", ["input", "zeros"], ["sum"]),
             ],
             ("sum",),
