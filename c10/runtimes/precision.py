@@ -14,6 +14,7 @@ from typing import Any, Final
 from c10.errors import EngineBuildError
 from c10.onnx_files import external_data_files
 from c10.publish import temporary_path
+from c10.runtimes.fp16 import prepare
 from c10.spec import Precision
 
 _PROTOBUF_MAX: Final = (1 << 31) - 1  # bytes in one message; beyond, weights go to a file beside the model
@@ -59,19 +60,19 @@ def _convert(onnx_path: Path, precision: Precision) -> Any:
             remedy="Export the model in bf16, or use fp16: no maintained converter makes bf16 without PyTorch.",
         )
     try:
-        from onnxconverter_common.float16 import convert_float_to_float16
+        from onnxconverter_common.float16 import DEFAULT_OP_BLOCK_LIST, convert_float_to_float16
     except ImportError as error:
         raise EngineBuildError(
             "precision fp16: expected the package onnxconverter-common, found none",
             remedy="pip install onnxconverter-common, or use precision fp32.",
         ) from error
     model = _load(onnx_path, external_data=False)
-    _name_nodes(model)
-    _separate_outputs(model)
-    to_float = [node.name for node in model.graph.node if _casts_to_float(node)]
     try:
         large = _load_weights(model, onnx_path)
-        return convert_float_to_float16(model, keep_io_types=True, node_block_list=to_float, disable_shape_infer=large)
+        left_alone = prepare(model, DEFAULT_OP_BLOCK_LIST)
+        return convert_float_to_float16(
+            model, keep_io_types=True, node_block_list=left_alone, disable_shape_infer=large
+        )
     except Exception as error:
         raise EngineBuildError(
             f"{onnx_path}: precision fp16: expected a model that can be converted, got {type(error).__name__}: {error}",
@@ -92,36 +93,6 @@ def _load_weights(model: Any, onnx_path: Path) -> bool:
         model.CopyFrom(onnx.shape_inference.infer_shapes(model))
     load_external_data_for_model(model, str(onnx_path.parent))
     return large
-
-
-def _name_nodes(model: Any) -> None:
-    """Give every node a name: the converter derives names from them, and two without one would collide."""
-    for index, node in enumerate(model.graph.node):
-        node.name = node.name or f"{node.op_type}_{index}"
-
-
-def _separate_outputs(model: Any) -> None:
-    """Put an Identity before each output that another node reads too.
-
-    The converter gives outputs their old type back and would leave such a reader with both types.
-    """
-    from onnx import helper
-
-    graph = model.graph
-    read = {name for node in graph.node for name in node.input}
-    for output in [output.name for output in graph.output if output.name in read]:
-        inner = f"{output}__inner"
-        for node in graph.node:
-            node.input[:] = [inner if name == output else name for name in node.input]
-            node.output[:] = [inner if name == output else name for name in node.output]
-        graph.node.append(helper.make_node("Identity", [inner], [output], name=f"{output}__outer"))
-
-
-def _casts_to_float(node: Any) -> bool:
-    """Whether a node casts to fp32: the converter leaves its result fp32 and its readers fp16, unless told of it."""
-    from onnx import TensorProto
-
-    return node.op_type == "Cast" and any(a.name == "to" and a.i == TensorProto.FLOAT for a in node.attribute)
 
 
 def _load(onnx_path: Path, *, external_data: bool) -> Any:

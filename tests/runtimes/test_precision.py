@@ -11,6 +11,7 @@ from onnx import TensorProto, helper
 
 from c10 import BuildConfig, EngineBuildError
 from c10.runtimes.isolated import IsolatedRuntime
+from c10.runtimes.precision import converted
 from c10.spec import OptimizationProfile, Precision, ShapeRange
 
 NAME = "matmul__sm80_jpnone_rtx1.7_fp32.engine"
@@ -121,6 +122,22 @@ def _network(path: Path, nodes: list[onnx.NodeProto], outputs: tuple[str, ...]) 
             ("sum",),
             id="nodes-without-names",
         ),
+        pytest.param(
+            [
+                helper.make_node("Constant", [], ["two"], value_floats=[2.0]),
+                helper.make_node("Mul", ["input", "two"], ["product"]),
+            ],
+            ("product",),
+            id="constant-as-floats",
+        ),
+        pytest.param(
+            [
+                helper.make_node("Max", ["input", "ones"], ["larger"]),
+                helper.make_node("Add", ["larger", "ones"], ["sum"]),
+            ],
+            ("sum",),
+            id="initializer-shared-with-a-node-that-stays-fp32",
+        ),
     ],
 )
 def test_traps_of_the_converter_are_stepped_over(
@@ -130,3 +147,15 @@ def test_traps_of_the_converter_are_stepped_over(
     entry = rtx.compile_engine(model, BuildConfig(precision="fp16"), tmp_path / "engines" / NAME)
     assert entry.engine_path.is_file()
     assert {p.name for p in (tmp_path / "engines").iterdir()} == {NAME, f"{NAME}.sha256"}
+
+
+def test_outputs_keep_their_type_where_a_node_that_stays_fp32_makes_them(tmp_path: Path) -> None:
+    nodes = [helper.make_node("Add", ["input", "ones"], ["sum"]), helper.make_node("Max", ["sum", "ones"], ["larger"])]
+    model = _network(tmp_path / "max.onnx", nodes, ("larger",))
+    with converted(model, "fp16", beside=tmp_path / NAME) as path:
+        graph = onnx.shape_inference.infer_shapes(onnx.load(path), strict_mode=True).graph
+    assert [output.type.tensor_type.elem_type for output in graph.output] == [TensorProto.FLOAT]
+    types = {value.name: value.type.tensor_type.elem_type for value in graph.value_info}
+    assert TensorProto.FLOAT16 in types.values()
+    (last,) = [node for node in graph.node if "larger" in node.output]
+    assert last.op_type == "Cast", "what the output says it is, a cast has made it"
