@@ -20,25 +20,40 @@ if TYPE_CHECKING:
     )
     from c10.config import BackboneConfig, C10ProvisioningConfig, build_backbone_specs
     from c10.errors import (
+        BuildKeyMismatchError,
         C10Error,
         CalibrationCacheError,
         ConfigError,
         DigestMismatchError,
         EngineBuildError,
+        HostMismatchError,
         HostProbeError,
+        ImageError,
         InvalidEngineNameError,
+        InvalidRecordError,
         InvalidSidecarError,
+        InvalidSignatureError,
+        MissingRecordError,
         MissingSidecarError,
+        MissingSignatureError,
         PublishError,
         RecordError,
+        RecordMismatchError,
+        RevokedSignatureError,
+        SigningError,
         SourceError,
+        UnreadableEngineError,
+        UntrustedSignatureError,
         VerificationError,
     )
     from c10.host import HostCapabilities
+    from c10.loading import load_engine
     from c10.naming import EngineFilenameSchema, EngineName
     from c10.outcome import CompileOutcome
     from c10.runtimes.protocol import BuildProgress, CompileEngineCallable, EngineCacheEntry
     from c10.sidecar import Sha256Sidecar
+    from c10.signing.policy import SigningPolicy
+    from c10.signing.sign import sign_engine
     from c10.spec import BackboneSpec, BuildConfig, BuildOptions, OptimizationProfile, ShapeRange
 
 _HOMES = {
@@ -51,25 +66,40 @@ _HOMES = {
     ),
     "c10.config": ("BackboneConfig", "C10ProvisioningConfig", "build_backbone_specs"),
     "c10.errors": (
+        "BuildKeyMismatchError",
         "C10Error",
         "CalibrationCacheError",
         "ConfigError",
         "DigestMismatchError",
         "EngineBuildError",
+        "HostMismatchError",
         "HostProbeError",
+        "ImageError",
         "InvalidEngineNameError",
+        "InvalidRecordError",
         "InvalidSidecarError",
+        "InvalidSignatureError",
+        "MissingRecordError",
         "MissingSidecarError",
+        "MissingSignatureError",
         "PublishError",
         "RecordError",
+        "RecordMismatchError",
+        "RevokedSignatureError",
+        "SigningError",
         "SourceError",
+        "UnreadableEngineError",
+        "UntrustedSignatureError",
         "VerificationError",
     ),
     "c10.host": ("HostCapabilities",),
+    "c10.loading": ("load_engine",),
     "c10.naming": ("EngineFilenameSchema", "EngineName"),
     "c10.outcome": ("CompileOutcome",),
     "c10.runtimes.protocol": ("BuildProgress", "CompileEngineCallable", "EngineCacheEntry"),
     "c10.sidecar": ("Sha256Sidecar",),
+    "c10.signing.policy": ("SigningPolicy",),
+    "c10.signing.sign": ("sign_engine",),
     "c10.spec": ("BackboneSpec", "BuildConfig", "BuildOptions", "OptimizationProfile", "ShapeRange"),
 }
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}

@@ -1,12 +1,13 @@
 """Builds one engine: lock, look again, compile, record. May import all but doit's other parts and the commands.
 
 What doit runs for an engine that may not be reused. The runtime writes engine and sidecar; the record that is
-written last commits the build.
+written last commits the build; where engines are signed, its envelope follows it.
 """
 
 from __future__ import annotations
 
 import os
+import stat
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -19,19 +20,21 @@ from typing import Any
 from c10 import events
 from c10.definition import build_definition, build_key, source_files
 from c10.digest import FileSignature
-from c10.errors import EngineBuildError, SourceError, VerificationError
+from c10.errors import C10Error, EngineBuildError, SourceError, VerificationError
 from c10.locks import LOCKS_DIRECTORY, held
 from c10.outcome import CompileOutcome
 from c10.progress import CHANNEL
-from c10.publish import publish, remove_orphans
+from c10.publish import publish, remove_orphans, unpublish
 from c10.record import BuildRecord
 from c10.runtimes.calibration import refuse_missing_cache
 from c10.runtimes.protocol import BuildProgress, CompileEngineCallable, EngineCacheEntry
 from c10.runtimes.select import builtin_runtime
 from c10.sidecar import Sha256Sidecar
+from c10.signing.keys import PrivateKey
+from c10.signing.sign import open_signing_key, publish_signature
 from c10.sources import SourceDigests
 from c10.target import EngineTarget
-from c10.verdict import Verdict, judge, record_signature
+from c10.verdict import Verdict, check_bytes, judge, record_signature
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +68,7 @@ def build_engine(
     forced = verdict.reusable
     if forced:
         verdict = replace(verdict, reason="forced")
+    signing_key = open_signing_key(target.signing)  # before minutes are spent on what could not be signed
     with held(_locks(target) / f"{target.engine_path.name}.lock", _say_waiting(target)) as lock:
         if not forced and record_signature(target) != verdict.stamp:  # another process was here meanwhile
             verdict = judge(target, sources)
@@ -78,14 +82,20 @@ def build_engine(
                     target,
                     sources,
                     runtime or builtin_runtime(target.runtime, target.host, (lock.descriptor,)),
+                    signing_key,
                 )
+        except C10Error as error:
+            _tell_what_is_left(target, verdict, error)
+            raise
         finally:
             remove_orphans(target.engine_path.parent, target.engine_path.name)
             CHANNEL.finished(target.model_name)
     return BuildOutcome(CompileOutcome.BUILT, verdict, record, record.compile_duration_s)
 
 
-def _compile(target: EngineTarget, sources: SourceDigests, runtime: CompileEngineCallable) -> BuildRecord:
+def _compile(
+    target: EngineTarget, sources: SourceDigests, runtime: CompileEngineCallable, signing_key: PrivateKey | None
+) -> BuildRecord:
     if target.build_config.options.calibration_cache is not None:
         refuse_missing_cache(target.build_config.options.calibration_cache)
     files = source_files(target)
@@ -103,11 +113,11 @@ def _compile(target: EngineTarget, sources: SourceDigests, runtime: CompileEngin
         duration, finished = time.perf_counter() - clock, datetime.now(timezone.utc)
         definition = hashed.result()
     _refuse_changed(target, sources, before)
-    _refuse_unpublished(target, entry)
+    size = _published_size(target, entry)
     record = BuildRecord(
         engine_name=target.engine_path.name,
         sha256=entry.sha256,
-        size=target.engine_path.stat().st_size,
+        size=size,
         definition=definition,
         build_key=build_key(definition),
         compile_duration_s=round(duration, 3) or 0.001,
@@ -115,7 +125,12 @@ def _compile(target: EngineTarget, sources: SourceDigests, runtime: CompileEngin
         finished_on=finished.isoformat(timespec="milliseconds"),
         power_mode=target.host.power_mode,
     )
-    publish(target.record_path, record.to_json())
+    content = record.to_json()
+    publish(target.record_path, content)
+    if signing_key is None:
+        unpublish(target.signature_path)  # the older engine's
+    else:
+        publish_signature(target.engine_path, content, signing_key)
     return record
 
 
@@ -129,16 +144,30 @@ def _refuse_changed(target: EngineTarget, sources: SourceDigests, before: dict[P
         )
 
 
-def _refuse_unpublished(target: EngineTarget, entry: EngineCacheEntry) -> None:
+def _published_size(target: EngineTarget, entry: EngineCacheEntry) -> int:
+    """Return the engine's size; raise EngineBuildError where the runtime did not publish what it says it did."""
     try:
         sidecar = Sha256Sidecar.read(target.engine_path)
+        status = target.engine_path.stat()
     except VerificationError as error:
         raise EngineBuildError(f"{target.model_name}: runtime: {error.message}") from error
-    if sidecar != entry.sha256 or not target.engine_path.is_file():
+    except OSError as error:
+        raise EngineBuildError(f"{target.model_name}: runtime: expected an engine, got {error}") from error
+    if sidecar != entry.sha256 or not stat.S_ISREG(status.st_mode):
         raise EngineBuildError(
             f"{target.engine_path}: runtime: expected an engine of digest {entry.sha256[:12]}…, got {sidecar[:12]}…",
             remedy="A runtime writes engine and sidecar with Sha256Sidecar.write_atomic_and_sidecar(output_path, …).",
         )
+    return status.st_size
+
+
+def _tell_what_is_left(target: EngineTarget, verdict: Verdict, error: C10Error) -> None:
+    """Add to a failure what became of the good engine that a rebuild was to replace."""
+    if verdict.record is None or check_bytes(target.engine_path).record != verdict.record:
+        return
+    use = "it can still be reused" if verdict.reason == "forced" else f"it is not reused ({verdict})"
+    left = f"The older engine is left as it was, and {use}: {target.engine_path}"
+    error.remedy = "\n".join(filter(None, [error.remedy, left]))
 
 
 @contextmanager

@@ -8,7 +8,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from io import StringIO
 from pathlib import Path
 from typing import Any, Final
@@ -26,6 +26,7 @@ from c10.outcome import CompileOutcome
 from c10.reporter import RunReporter
 from c10.runtimes.protocol import CompileEngineCallable, EngineCacheEntry
 from c10.runtimes.select import builtin_runtime, choose_runtime
+from c10.signing.policy import SigningPolicy
 from c10.spec import DEFAULT_PRECISION, DEFAULT_WORKSPACE_MB, BackboneSpec, Precision
 from c10.target import EngineTarget, engine_target
 from c10.tasks import engine_task
@@ -43,6 +44,7 @@ class EngineCompileRequest:
     host: HostCapabilities
     precision: Precision = DEFAULT_PRECISION
     workspace_mb: int = DEFAULT_WORKSPACE_MB
+    signing: SigningPolicy = field(default_factory=SigningPolicy)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "backbones", tuple(self.backbones))
@@ -109,6 +111,7 @@ class EngineCompiler:
                 cache_root=request.cache_root,
                 precision=request.precision,
                 workspace_mb=request.workspace_mb,
+                signing=request.signing,
             )
             for backbone in request.backbones
         ]

@@ -1,10 +1,12 @@
-"""backbones.toml → C10ProvisioningConfig → BackboneSpec. May import errors, naming, spec and fields.
+"""backbones.toml → C10ProvisioningConfig → BackboneSpec. May import digest, errors, naming, spec, fields
+and signing's policy.
 
 Every problem of a file is found and told in one message. Paths in the file are relative to the file.
 """
 
 from __future__ import annotations
 
+import re
 import sys
 from collections import Counter
 from collections.abc import Mapping
@@ -12,9 +14,11 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Final
 
+from c10.digest import open_regular
 from c10.errors import ConfigError
 from c10.fields import Problems, Table
 from c10.naming import MODEL_NAME_MAX, PRECISIONS, is_model_name
+from c10.signing.policy import SigningPolicy, is_revocable
 from c10.spec import (
     DEFAULT_INPUT_NAME,
     DEFAULT_PRECISION,
@@ -33,10 +37,13 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib
 
+DEFAULT_CONFIG: Final = "backbones.toml"
 _RUNTIMES: Final = ("auto", "tensorrt", "tensorrt_rtx")
 _HARDWARE_COMPATIBILITY: Final = ("none", "ampere_plus", "same_compute_capability")
-_BUILDERS: Final = ("auto", "docker", "podman", "buildah")
-_OPTION_KEYS: Final = tuple(option.name for option in fields(BuildOptions))
+_BUILDERS: Final = ("auto", "docker", "podman", "buildah", "none")
+#: Host, path and tag as docker, podman and buildah take them; a digest is not a name to give.
+_IMAGE_NAME: Final = re.compile(r"[a-z0-9]+(?:[._:/-]+[a-z0-9]+)*(?::[A-Za-z0-9_][A-Za-z0-9_.-]{0,127})?")
+_OPTION_KEYS: Final = frozenset(option.name for option in fields(BuildOptions))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,21 +72,12 @@ class BackboneConfig:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ImageConfig:
-    """The ``[image]`` table: the image that carries the engines."""
+    """The ``[image]`` table: the image that carries the engines; ``output`` is where its files are written."""
 
     name: str = "c10-engines"
     builder: str = "auto"
     base: str = "scratch"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SigningConfig:
-    """The ``[signing]`` table: whose engines are trusted, and with what this machine signs."""
-
-    require_signature: bool = False
-    trusted_keys: tuple[Path, ...] = ()
-    revoked: tuple[str, ...] = ()
-    private_key: Path | None = None
+    output: Path = Path("image")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,20 +91,21 @@ class C10ProvisioningConfig:
     workspace_mb: int = DEFAULT_WORKSPACE_MB
     jetpack: str | None = None
     image: ImageConfig = field(default_factory=ImageConfig)
-    signing: SigningConfig = field(default_factory=SigningConfig)
+    signing: SigningPolicy = field(default_factory=SigningPolicy)
 
     @classmethod
     def load(cls, path: str | Path) -> C10ProvisioningConfig:
         """Read and check a file. Raises ConfigError with every problem in it."""
         path = Path(path)
         try:
-            document = tomllib.loads(path.read_bytes().decode("utf-8"))
+            with open(open_regular(path), "rb") as file:  # noqa: PTH123 - a descriptor, not a path
+                document = tomllib.loads(file.read().decode("utf-8"))
         except OSError as error:
             raise ConfigError(
-                f"{path}: expected a configuration, got {error.strerror}",
+                f"{path}: expected a configuration, got {error.strerror or error}",
                 remedy="The README shows a backbones.toml to start from.",
             ) from error
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
+        except (ValueError, RecursionError) as error:  # not TOML, not UTF-8, a number beyond Python's limit
             raise ConfigError(f"{path}: expected TOML, got {type(error).__name__}: {error}") from error
         return cls.from_mapping(document, where=str(path), folder=path.parent)
 
@@ -124,7 +123,7 @@ class C10ProvisioningConfig:
             precision=table.choice("precision", PRECISIONS, DEFAULT_PRECISION),
             workspace_mb=table.positive("workspace_mb", DEFAULT_WORKSPACE_MB),
             jetpack=table.text("jetpack", None),
-            image=_image(table.table("image")),
+            image=_image(table.table("image"), folder),
             signing=_signing(table.table("signing")),
         )
         table.refuse_unknown()
@@ -217,6 +216,8 @@ def _range(table: Table) -> ShapeRange:
 
 def _options(table: Table) -> BuildOptions:
     default = BuildOptions()
+    if table.has_none_of(_OPTION_KEYS):
+        return default
     return BuildOptions(
         strongly_typed=table.flag("strongly_typed", default.strongly_typed),
         builder_optimization_level=table.integer(
@@ -251,28 +252,34 @@ def _compute_capabilities(table: Table) -> tuple[str, ...]:
     return tuple(sorted(found, key=int))
 
 
-def _image(table: Table) -> ImageConfig:
+def _image(table: Table, folder: Path) -> ImageConfig:
     default = ImageConfig()
     image = ImageConfig(
         name=table.text("name", default.name),
         builder=table.choice("builder", _BUILDERS, default.builder),
         base=table.text("base", default.base),
+        output=table.path("output", None) or folder / default.output,
     )
     table.refuse_unknown()
+    if _IMAGE_NAME.fullmatch(image.name) is None:
+        table.problems.add(table.at("name"), "expected an image name such as robots/engines:1.2", repr(image.name))
+    if image.builder == "none" and image.base != default.base:
+        table.problems.add(table.at("base"), 'expected "scratch" where no builder is to be used', repr(image.base))
     return image
 
 
-def _signing(table: Table) -> SigningConfig:
-    signing = SigningConfig(
-        require_signature=table.flag("require_signature", default=False),
-        trusted_keys=table.paths("trusted_keys"),
-        revoked=table.texts("revoked"),
-        private_key=table.path("private_key", None),
-    )
+def _signing(table: Table) -> SigningPolicy:
+    before = table.problems.count
+    require, trusted = table.flag("require_signature", default=False), table.paths("trusted_keys")
+    revoked, private_key = table.texts("revoked"), table.path("private_key", None)
     table.refuse_unknown()
-    if signing.require_signature and not signing.trusted_keys:
+    if require and not trusted:
         table.problems.add(table.at("trusted_keys"), "expected at least one key where signatures are required", "none")
-    return signing
+    for entry in (entry for entry in revoked if not is_revocable(entry)):
+        table.problems.add(table.at("revoked"), "expected key ids and digests of 64 hex digits", repr(entry))
+    if table.problems.count > before:
+        return SigningPolicy()
+    return SigningPolicy(require_signature=require, trusted_keys=trusted, revoked=revoked, private_key=private_key)
 
 
 def _check_model_name(name: str, where: str, problems: Problems) -> None:

@@ -18,8 +18,12 @@ def corpus_targets(
     *,
     host: HostCapabilities | None = None,
     runtime: CompileEngineCallable | None = None,
+    warn: bool = True,
 ) -> list[EngineTarget]:
-    """Return the engines that a corpus wants on a host, in order. Raises ConfigError and HostProbeError."""
+    """Return the engines that a corpus wants on a host, in order. Raises ConfigError and HostProbeError.
+
+    ``warn``: log what is allowed and probably not meant.
+    """
     if not isinstance(config, C10ProvisioningConfig):
         config = C10ProvisioningConfig.load(config)
     if not config.backbones:
@@ -29,6 +33,7 @@ def corpus_targets(
     else:
         host = host or probe_host(jetpack=config.jetpack)
         kind = kind_of(runtime, config.runtime, host)
+    signing = config.signing.with_environment()
     targets = [
         engine_target(
             spec,
@@ -37,10 +42,11 @@ def corpus_targets(
             cache_root=config.cache_root,
             precision=config.precision,
             workspace_mb=config.workspace_mb,
+            signing=signing,
         )
         for spec in build_backbone_specs(config)
     ]
-    for target in targets:
+    for target in targets if warn else ():
         _warn_of_small_memory(target)
     return targets
 

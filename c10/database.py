@@ -20,11 +20,12 @@ class EngineDatabase(SqliteDB):  # type: ignore[misc] # doit is untyped
     desc = "sqlite3 database; says what to do where it is damaged"
 
     def __init__(self, name: str, codec: Any, *, module_name: str | None = None) -> None:
+        self._rows: dict[str, Any] | None = None
         try:
             super().__init__(name, codec, module_name=module_name)
             self._conn.execute("select count(*) from doit").fetchone()
         except (DatabaseException, sqlite3.DatabaseError) as error:
-            if isinstance(error, sqlite3.OperationalError) and _is_not_writable(error):
+            if _is_not_writable(error):
                 self._use_memory(name, codec, error)
                 return
             raise _damaged(name, error) from error
@@ -36,21 +37,54 @@ class EngineDatabase(SqliteDB):  # type: ignore[misc] # doit is untyped
         except sqlite3.Error as error:
             _warn(self.name, error)
 
-    def _use_memory(self, name: str, codec: Any, error: sqlite3.Error) -> None:
+    def remove(self, task_id: str) -> None:
+        """Forget one task, as doit does where one fails; a database that may only be read forgets nothing."""
+        try:
+            super().remove(task_id)
+        except sqlite3.Error as error:
+            _warn(self.name, error)
+        if self._rows is not None:
+            self._rows.pop(task_id, None)
+
+    def remove_all(self) -> None:
+        """Forget all tasks."""
+        super().remove_all()
+        self._rows = {}
+
+    def _use_memory(self, name: str, codec: Any, error: Exception) -> None:
         _warn(name, error)
         super().__init__(":memory:", codec)
 
     def _get_task_data(self, task_id: str) -> dict[str, Any]:
         try:
-            data = super()._get_task_data(task_id)
-        except ValueError:  # a row that is no JSON: as good as none
+            if self._rows is None:
+                self._rows = self._read_rows()
+            data = self.codec.decode(self._rows.pop(task_id, b"{}").decode())
+        except (AttributeError, ValueError):  # a row that is no JSON: as good as none
             return {}
         except sqlite3.DatabaseError as error:
             raise _damaged(self.name, error) from error
-        return data if isinstance(data, dict) else {}
+        return data if _is_task_data(data) else {}
+
+    def _read_rows(self) -> dict[str, Any]:
+        """Read the table in one go: doit asks for one task after the other, a statement each."""
+        found = self._conn.execute("select task_id, cast(task_data as blob) as task_data from doit")
+        return {row["task_id"]: row["task_data"] for row in found}
 
 
-def _is_not_writable(error: sqlite3.Error) -> bool:
+def _is_task_data(data: Any) -> bool:
+    """Whether a row is what doit and c10 write: values by name, dependencies in a list, two things a file."""
+    if not isinstance(data, dict) or not isinstance(data.get("_values_:", {}), dict):
+        return False
+    states = [data.get("deps:", []), *(state for key, state in data.items() if not key.endswith(":"))]
+    return all(isinstance(state, list) for state in states) and all(_is_file_state(state) for state in states[1:])
+
+
+def _is_file_state(state: list[Any]) -> bool:
+    return len(state) == 2 and isinstance(state[1], list)  # noqa: PLR2004 - SHA-256 and signature
+
+
+def _is_not_writable(error: Exception) -> bool:
     return any(words in str(error) for words in ("unable to open", "readonly", "locked"))
 
 

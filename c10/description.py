@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from c10.facts import describe
@@ -13,36 +13,51 @@ from c10.verdict import Verdict
 _INDENT: Final = "    "
 
 
-class TaskDescription(dict[str, Any]):
-    """A task's ``meta``: values for a program, lines for a person.
+class TaskDescription(Mapping[str, Any]):
+    """A task's ``meta``: values for a program, lines for a person, worked out when somebody looks.
 
     doit prints it with pprint, which leaves a class with its own ``__repr__`` as it is.
     """
 
+    def __init__(self, target: EngineTarget, verdict: Verdict) -> None:
+        self._target = target
+        self._verdict = verdict
+
+    def __getitem__(self, key: str) -> Any:
+        return self._values()[key]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._values())
+
+    def __len__(self) -> int:
+        return len(self._values())
+
+    def _values(self) -> dict[str, Any]:
+        return describe_engine(self._target, self._verdict)
+
     def __repr__(self) -> str:
-        width = max(map(len, self), default=0)
+        values = self._values()
+        width = max(map(len, values), default=0)
         lines = []
-        for key, value in self.items():
+        for key, value in values.items():
             first, *rest = value if isinstance(value, list) else [value]
             lines.append(f"{_INDENT}{key:<{width}}  {first}")
             lines += [f"{_INDENT}{'':<{width}}  {line}" for line in rest]
         return "\n" + "\n".join(lines)
 
 
-def describe_engine(target: EngineTarget, verdict: Verdict) -> TaskDescription:
+def describe_engine(target: EngineTarget, verdict: Verdict) -> dict[str, Any]:
     """Return what is known of an engine: what lies there and what it was built from; else what is wanted."""
-    description = TaskDescription(status=_status(verdict), engine=target.engine_path.name)
+    description = {"status": _status(verdict), "engine": target.engine_path.name}
     if verdict.record is not None:
-        description.update(_built(verdict.record))
-    else:
-        config = target.build_config
-        description.update(
-            runtime=f"{target.runtime} {target.runtime_version}",
-            precision=config.precision,
-            profiles=[str(profile) for profile in config.profiles] or "those of the model",
-            workspace=f"{config.workspace_mb} MiB",
-        )
-    return description
+        return description | _built(verdict.record)
+    config = target.build_config
+    return description | {
+        "runtime": f"{target.runtime} {target.runtime_version}",
+        "precision": config.precision,
+        "profiles": [str(profile) for profile in config.profiles] or "those of the model",
+        "workspace": f"{config.workspace_mb} MiB",
+    }
 
 
 def _status(verdict: Verdict) -> str | list[str]:

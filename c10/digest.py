@@ -6,15 +6,19 @@ import hashlib
 import os
 import re
 import stat
+import time
 from pathlib import Path
 from typing import Final, NamedTuple
 
 CHUNK: Final = 1 << 20  # bytes; larger buffers measured no faster and cost memory
+#: A file changed within this time before it was read may change again under the same time stamp (the kernel's
+#: clock ticks in milliseconds, some file systems' in seconds): git calls such an entry racily clean.
+_RACY_NS: Final = 2_000_000_000
 HEX_DIGEST: Final = re.compile(r"[0-9a-f]{64}")
 
 
 class FileSignature(NamedTuple):
-    """What stat says of a file's content: equal signatures, same bytes.
+    """What stat says of a file's content: equal signatures, same bytes, where the file was ``rested``.
 
     ctime_ns is in it because mtime can be set back and ctime cannot.
     """
@@ -34,12 +38,23 @@ class FileSignature(NamedTuple):
         """The latest moment at which content or metadata changed, nanoseconds since the epoch."""
         return max(self.mtime_ns, self.ctime_ns)
 
+    def rested(self, now_ns: int) -> bool:
+        """Whether the last change is so far back that any later one shows in the signature.
+
+        ``now_ns`` is the time before the file was read, in nanoseconds since the epoch.
+        """
+        return now_ns - self.changed_at_ns > _RACY_NS
+
 
 class FileDigest(NamedTuple):
-    """A file's SHA-256 in hex, and the signature that it had while it was read."""
+    """A file's SHA-256 in hex, and the signature that it had while it was read.
+
+    ``lasting`` says that the digest is that of any file with this signature, not only of this one read.
+    """
 
     sha256: str
     signature: FileSignature
+    lasting: bool = True
 
 
 class ChangedWhileReadError(OSError):
@@ -59,6 +74,22 @@ def open_regular(path: Path) -> int:
     return descriptor
 
 
+def read_regular(path: Path, most: int) -> bytes:
+    """Return what a regular file holds, and of a longer one than ``most`` bytes one byte more than that.
+
+    Raises OSError.
+    """
+    descriptor = open_regular(path)
+    try:
+        wanted = min(os.fstat(descriptor).st_size, most) + 1
+        content = os.read(descriptor, wanted)
+        while (missing := wanted - len(content)) and (more := os.read(descriptor, missing)):
+            content += more
+    finally:
+        os.close(descriptor)
+    return content
+
+
 def digest_file(path: Path) -> FileDigest:
     """Read and hash every byte of a regular file, in constant memory.
 
@@ -66,6 +97,7 @@ def digest_file(path: Path) -> FileDigest:
     """
     descriptor = open_regular(path)
     try:
+        started_ns = time.time_ns()
         before = FileSignature.of(os.fstat(descriptor))
         sha256 = hashlib.sha256()
         buffer = bytearray(min(CHUNK, max(before.size, 1)))
@@ -77,4 +109,4 @@ def digest_file(path: Path) -> FileDigest:
         os.close(descriptor)
     if before != after:
         raise ChangedWhileReadError(f"{path}: changed while it was read")
-    return FileDigest(sha256.hexdigest(), after)
+    return FileDigest(sha256.hexdigest(), after, after.rested(started_ns))

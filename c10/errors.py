@@ -74,6 +74,10 @@ class CalibrationCacheError(EngineBuildError):
         self.calibration_path = calibration_path
 
 
+class ImageError(C10Error):
+    """The image of the engines could not be made."""
+
+
 class PublishError(C10Error):
     """A file could not be written in full; whatever was at its path before is still there."""
 
@@ -86,8 +90,16 @@ class SourceError(C10Error):
     """A source file (ONNX, external data, calibration cache, plugin) cannot be read or is not allowed."""
 
 
+class SigningError(C10Error):
+    """An engine cannot be signed, or its signature not looked at: a key or the library is missing or no good."""
+
+
 class VerificationError(C10Error):
     """An engine must not be used; the subclasses say why."""
+
+
+class UnreadableEngineError(VerificationError):
+    """There is no engine, or it cannot be read."""
 
 
 class MissingSidecarError(VerificationError):
@@ -100,3 +112,43 @@ class InvalidSidecarError(VerificationError):
 
 class DigestMismatchError(VerificationError):
     """The engine's bytes are not those that its sidecar or record names."""
+
+
+class MissingRecordError(VerificationError):
+    """There is no build record beside the engine."""
+
+
+class InvalidRecordError(VerificationError):
+    """The build record beside the engine cannot be read, or is not whole."""
+
+
+class RecordMismatchError(VerificationError):
+    """The build record is of another engine than its sidecar, or than the one it lies beside."""
+
+
+class BuildKeyMismatchError(VerificationError):
+    """The engine is genuine, and not the build that was asked for."""
+
+
+class HostMismatchError(VerificationError):
+    """The engine was built for another host than this one; ``differences`` says each in words."""
+
+    def __init__(self, message: str, *, remedy: str = "", differences: tuple[str, ...] = ()) -> None:
+        super().__init__(message, remedy=remedy)
+        self.differences = differences
+
+
+class MissingSignatureError(VerificationError):
+    """A signature is asked for, and there is none beside the engine."""
+
+
+class InvalidSignatureError(VerificationError):
+    """The signature beside the engine is malformed, of another record, or does not verify."""
+
+
+class UntrustedSignatureError(VerificationError):
+    """The signature beside the engine is of nobody who is trusted."""
+
+
+class RevokedSignatureError(VerificationError):
+    """The engine, or the key that signed it, is revoked."""

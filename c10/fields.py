@@ -27,7 +27,7 @@ class Problems:
 
     def add(self, key_path: str, expected: str, got: str) -> None:
         """Note one problem."""
-        got = got if len(got) <= _SHOWN else f"{got[:_SHOWN]}…"
+        key_path, got = (text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…" for text in (key_path, got))
         self._lines.append(f"{self._where}: {key_path}: {expected}, got {got}")
 
     def raise_any(self) -> None:
@@ -59,6 +59,11 @@ class Table:
         """Return the table's keys, all known from now on: the user chose them."""
         self._known |= self._values.keys()
         return sorted(self._values)
+
+    def has_none_of(self, keys: frozenset[str]) -> bool:
+        """Whether none of these keys is there; all of them are known from now on."""
+        self._known |= keys
+        return keys.isdisjoint(self._values)
 
     def refuse_unknown(self) -> None:
         """Note every key that no accessor asked for."""

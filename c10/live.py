@@ -1,4 +1,4 @@
-"""Running builds drawn on a terminal. May import display's data; rich, once there is something to draw.
+"""Running builds drawn on a terminal. May import watch; rich, once there is something to draw.
 
 One line a build: name, phase, bar against the estimate (none without one), elapsed time. Lines that stay are
 printed above.
@@ -6,9 +6,10 @@ printed above.
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Any, Final
 
-from c10.display import BuildWatch, RunningBuild, coloured
+from c10.watch import BuildWatch, RunningBuild
 
 if TYPE_CHECKING:
     from rich.live import Live
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 _BAR_WIDTH: Final = 24  # columns
 _NARROW: Final = 60  # columns; below, the bar is left out before a name is cut
 _REFRESH_HZ: Final = 10
+_COLOURS: Final = {"BUILT ": "32", "REUSED": "2", "FAILED": "1;31"}  # SGR: green, faint, bold red
 
 
 class LiveDisplay:
@@ -93,3 +95,11 @@ class LiveDisplay:
 def _clock(build: RunningBuild) -> str:
     elapsed = f"{build.elapsed_s:.0f} s"
     return f"{elapsed} of about {build.estimate_s:.0f} s" if build.estimate_s else elapsed
+
+
+def coloured(text: str) -> str:
+    """Colour a line's first word, unless NO_COLOR (no-color.org) asks not to."""
+    colour = _COLOURS.get(text[:6])
+    if colour is None or os.environ.get("NO_COLOR"):
+        return text
+    return f"\x1b[{colour}m{text[:6]}\x1b[0m{text[6:]}"

@@ -6,11 +6,13 @@ so that an engine stays locked for as long as anybody is alive who might still w
 
 from __future__ import annotations
 
+import os
+import stat
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import IO, Final
 
 from c10.errors import PublishError
 from c10.publish import make_directory
@@ -35,15 +37,14 @@ def held(path: Path, on_wait: Callable[[], None] = lambda: None) -> Iterator[Hel
     from portalocker import AlreadyLocked, LockException, LockFlags, lock  # a warm run takes no lock
 
     try:
-        make_directory(path.parent)
-        file = path.open("a")
+        file = open_lock_file(path)
     except OSError as error:
         raise PublishError(
             f"{path}: lock: expected to create the lock file, got {error}",
             remedy="Make cache_root writable, or set it elsewhere.",
         ) from error
     waited = False
-    with file:
+    try:
         try:
             lock(file, LockFlags.EXCLUSIVE | LockFlags.NON_BLOCKING)
         except AlreadyLocked:
@@ -56,3 +57,20 @@ def held(path: Path, on_wait: Callable[[], None] = lambda: None) -> Iterator[Hel
                 remedy="Set cache_root to a local file system.",
             ) from error
         yield HeldLock(file.fileno(), waited)
+    finally:
+        with suppress(OSError):  # nothing was written, and Linux closes the file also where it says that it could not
+            file.close()
+
+
+def open_lock_file(path: Path) -> IO[bytes]:
+    """Open the lock file, made where it is missing; nothing is ever written to it.
+
+    A symlink planted there is not followed, and a FIFO does not hang the run. Raises OSError.
+    """
+    make_directory(path.parent)
+    flags = os.O_RDONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+    descriptor = os.open(path, flags, 0o666)
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise OSError(f"{path}: expected a regular file")
+    return open(descriptor, "rb")  # noqa: PTH123 - a descriptor, not a path

@@ -111,6 +111,8 @@ def _fields(file: BinaryIO, start: int, end: int) -> Iterator[_Field]:
             length = _varint(file)
         elif not length:
             raise _NotProtobufError
+        if not key >> 3:  # no field has the number 0: a file of zeros is not read to its end
+            raise _NotProtobufError
         start = file.tell()
         position = start + length
         if position > end:

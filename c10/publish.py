@@ -84,6 +84,12 @@ def publish(path: Path, data: bytes | bytearray | memoryview) -> str:
         return file.sha256
 
 
+def unpublish(path: Path) -> None:
+    """Remove a file that may be there. Raises PublishError."""
+    with _publishing(path):
+        path.unlink(missing_ok=True)
+
+
 def make_directory(path: Path) -> None:
     """Create a directory and its parents; a fresh one survives a power cut only once its parent is fsynced."""
     if path.is_dir():
@@ -109,19 +115,23 @@ def orphans(directory: Path, name: str = "") -> list[Path]:
     While the engine's lock is held nobody publishes it: what lies there then is of a dead process.
     """
     try:
-        entries = sorted(directory.iterdir())
+        entries = os.listdir(directory)  # noqa: PTH208 - of a thousand engines: names, and a path where one is wanted
     except FileNotFoundError:
         return []
-    return [e for e in entries if e.name.startswith(f".{name}") and e.name.endswith(TEMPORARY_SUFFIX)]
+    found = (entry for entry in entries if entry.startswith(f".{name}") and entry.endswith(TEMPORARY_SUFFIX))
+    return [directory / entry for entry in sorted(found)]
 
 
 def remove_orphans(directory: Path, name: str) -> None:
     """Remove what ``orphans`` finds; what cannot be removed stays, and does no harm."""
-    for orphan in orphans(directory, name):
-        if orphan.is_dir() and not orphan.is_symlink():
-            shutil.rmtree(orphan, ignore_errors=True)
-        else:
-            with suppress(OSError):
+    found: list[Path] = []
+    with suppress(OSError):
+        found = orphans(directory, name)
+    for orphan in found:
+        with suppress(OSError):
+            if orphan.is_dir() and not orphan.is_symlink():
+                shutil.rmtree(orphan, ignore_errors=True)
+            else:
                 orphan.unlink()
 
 

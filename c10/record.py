@@ -9,14 +9,15 @@ version, is a reason to rebuild and never a crash.
 from __future__ import annotations
 
 import json
-import platform
+import sys
 from dataclasses import dataclass
 from datetime import datetime
+from math import isfinite
 from pathlib import Path
 from typing import Any, Final
 
 from c10.definition import build_key
-from c10.digest import HEX_DIGEST, open_regular
+from c10.digest import HEX_DIGEST, read_regular
 from c10.errors import RecordError
 from c10.version import __version__
 
@@ -26,6 +27,8 @@ SCHEMA_VERSION: Final = 1
 _BUILDER_ID: Final = "urn:c10:builder:v1"
 _RECORD_MAX: Final = 4 << 20  # bytes; real ones have 3 kB
 _REBUILD: Final = "`doit engines` will rebuild the engine and write a new record."
+#: What was parsed last at each path: the task and, later, the verdict on its engine ask for the same record.
+_PARSED: Final[dict[Path, tuple[bytes, BuildRecord]]] = {}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,7 +44,7 @@ class BuildRecord:
     started_on: str
     finished_on: str
     c10_version: str = __version__
-    python_version: str = platform.python_version()
+    python_version: str = sys.version.split(maxsplit=1)[0]
     power_mode: str | None = None
 
     def to_json(self) -> bytes:
@@ -77,25 +80,32 @@ class BuildRecord:
 
 def read_record(path: Path) -> BuildRecord:
     """Read a build record. Raises FileNotFoundError, and RecordError for whatever is no whole record."""
+    return parse_record(read_record_bytes(path), path)
+
+
+def read_record_bytes(path: Path) -> bytes:
+    """Read what lies at a build record's path, whole or not. Raises FileNotFoundError and RecordError."""
     try:
-        with open(open_regular(path), "rb") as file:  # noqa: PTH123 - a descriptor, not a path
-            content = file.read(_RECORD_MAX + 1)
+        return read_regular(path, _RECORD_MAX)
     except FileNotFoundError:
         raise
     except OSError as error:
         raise RecordError(f"{path}: expected a readable build record, got {error}", remedy=_REBUILD) from error
-    return parse_record(content, path)
 
 
 def parse_record(content: bytes, path: Path) -> BuildRecord:
     """Return the record that a statement holds. Raises RecordError."""
+    known = _PARSED.get(path)
+    if known is not None and known[0] == content:
+        return known[1]
     try:
         if len(content) > _RECORD_MAX:
             raise ValueError(f"expected at most {_RECORD_MAX} bytes")  # noqa: TRY301 - one way out for all
         record = _from_statement(json.loads(content))
-    except (ValueError, KeyError, TypeError, IndexError, AttributeError, RecursionError) as error:
+    except (ValueError, KeyError, TypeError, IndexError, AttributeError, OverflowError, RecursionError) as error:
         reason = f"{type(error).__name__}: {error}"[:200]
         raise RecordError(f"{path}: expected a build record, got {reason}", remedy=_REBUILD) from error
+    _PARSED[path] = content, record
     return record
 
 
@@ -113,15 +123,33 @@ def _from_statement(statement: dict[str, Any]) -> BuildRecord:
         definition=definition,
         build_key=predicate["c10_build_key"],
         compile_duration_s=float(details["c10_compile_duration_s"]),
-        started_on=datetime.fromisoformat(details["metadata"]["startedOn"]).isoformat(),
-        finished_on=datetime.fromisoformat(details["metadata"]["finishedOn"]).isoformat(),
+        started_on=_time(details["metadata"]["startedOn"]),
+        finished_on=_time(details["metadata"]["finishedOn"]),
         c10_version=str(details["builder"]["version"]["c10"]),
         python_version=str(details["builder"]["version"]["python"]),
         power_mode=details["c10_power_mode"],
     )
+    if not (isfinite(record.compile_duration_s) and record.compile_duration_s >= 0):
+        raise ValueError(f"{record.compile_duration_s} is not a duration")
     if HEX_DIGEST.fullmatch(record.sha256) is None:
         raise ValueError("the subject's digest is not a SHA-256")
     if record.build_key != build_key(definition):
         raise ValueError("the build key is not that of the build definition")
-    _ = [dependency["digest"]["sha256"] for dependency in definition["resolvedDependencies"]]
+    _refuse_malformed(record)
     return record
+
+
+def _refuse_malformed(record: BuildRecord) -> None:
+    """Raise where a reader further on would stumble: a build key is right of any nonsense too."""
+    for section in ("externalParameters", "internalParameters"):
+        record.definition[section].items()
+    for dependency in record.definition["resolvedDependencies"]:
+        if "\0" in dependency["name"] + dependency["digest"]["sha256"]:
+            raise ValueError("a dependency's name is not a path")
+    for text in (record.engine_name, record.c10_version, record.python_version, record.power_mode or ""):
+        text.encode()  # half a character cannot be shown
+
+
+def _time(text: str) -> str:
+    datetime.fromisoformat(text)
+    return text

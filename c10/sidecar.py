@@ -8,9 +8,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Final
 
-from c10.digest import HEX_DIGEST, digest_file, open_regular
+from c10.digest import HEX_DIGEST, digest_file, read_regular
 from c10.errors import InvalidSidecarError, MissingSidecarError
-from c10.publish import staged
 
 SIDECAR_SUFFIX: Final = ".sha256"
 _SIDECAR_MAX: Final = 4096  # bytes; a digest, two spaces and the longest file name that Linux has are 323
@@ -32,8 +31,7 @@ class Sha256Sidecar:
         """
         path = cls.path(engine_path)
         try:
-            with open(open_regular(path), "rb") as file:  # noqa: PTH123 - a descriptor, not a path
-                content = file.read(_SIDECAR_MAX + 1)
+            content = read_regular(path, _SIDECAR_MAX)
         except FileNotFoundError:
             raise MissingSidecarError(f"{path}: expected a sidecar beside the engine, found none") from None
         except OSError as error:
@@ -56,6 +54,8 @@ class Sha256Sidecar:
         Both are on disk before the first is renamed, so a full disk leaves the older pair whole. A crash
         between the two renames leaves a pair that disagrees, and is never reused. Raises PublishError.
         """
+        from c10.publish import staged  # a warm run writes nothing
+
         engine_path = Path(engine_path)
         with staged(engine_path, data) as engine:
             line = f"{engine.sha256}  {engine_path.name}\n".encode()

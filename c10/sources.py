@@ -5,18 +5,13 @@ A source is read again only when its stat signature is not the one that it had w
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 from c10.digest import FileDigest, FileSignature, digest_file
 from c10.errors import SourceError
-
-#: A file changed within this time before it was hashed may change again under the same time stamp (the
-#: kernel's clock ticks in milliseconds, some file systems' in seconds): git calls such an entry racily clean.
-_RACY_NS: Final = 2_000_000_000
 
 
 class SourceDigests:
@@ -41,13 +36,8 @@ class SourceDigests:
 
     def dump(self, paths: Iterable[Path]) -> dict[str, list[Any]]:
         """Return what a later run may trust of these files, as JSON values."""
-        now = time.time_ns()
         entries = ((str(path), self._known.get(str(path))) for path in paths)
-        return {
-            path: [entry.sha256, list(entry.signature)]
-            for path, entry in entries
-            if entry and now - entry.signature.changed_at_ns > _RACY_NS
-        }
+        return {path: [entry.sha256, list(entry.signature)] for path, entry in entries if entry and entry.lasting}
 
     def sha256(self, path: Path) -> str:
         """Return the file's digest, reading it only where it may have changed. Raises SourceError."""

@@ -1,8 +1,12 @@
-"""Spec + host → the engine that is wanted, and where it lies. May import errors, naming, sidecar, spec and host."""
+"""Spec + host → the engine that is wanted, and where it lies. May import errors, naming, sidecar, spec, host
+and the signing policy.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import os
+from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import Final
 
@@ -10,6 +14,7 @@ from c10.errors import ConfigError, HostProbeError, InvalidEngineNameError
 from c10.host.capabilities import HostCapabilities
 from c10.naming import EngineFilenameSchema
 from c10.sidecar import Sha256Sidecar
+from c10.signing.policy import SigningPolicy
 from c10.spec import (
     DEFAULT_PRECISION,
     DEFAULT_WORKSPACE_MB,
@@ -36,6 +41,7 @@ class EngineTarget:
     host: HostCapabilities
     runtime: RuntimeKind
     engine_path: Path
+    signing: SigningPolicy = field(default_factory=SigningPolicy)
 
     @property
     def sidecar_path(self) -> Path:
@@ -48,11 +54,24 @@ class EngineTarget:
         return record_path(self.engine_path)
 
     @property
+    def signature_path(self) -> Path:
+        """Where the signed record lies, where there is one."""
+        return signature_path(self.engine_path)
+
+    def files(self) -> list[Path]:
+        """Return the engine's files: three, and the signature where there is one or has to be."""
+        files = [self.engine_path, self.sidecar_path, self.record_path]
+        if self.signing.expects_signature or os.path.exists(self.signature_path):  # noqa: PTH110 - Path.exists raises
+            files.append(self.signature_path)
+        return files
+
+    @property
     def runtime_version(self) -> str:
         """The full version of the TensorRT that builds it."""
         return runtime_version(self.runtime, self.host)
 
 
+@lru_cache(maxsize=4096)  # asked for several times an engine
 def record_path(engine_path: Path) -> Path:
     """Return the build record's path."""
     return Path(f"{engine_path}{RECORD_SUFFIX}")
@@ -71,6 +90,7 @@ def engine_target(
     cache_root: Path,
     precision: Precision = DEFAULT_PRECISION,
     workspace_mb: int = DEFAULT_WORKSPACE_MB,
+    signing: SigningPolicy | None = None,
 ) -> EngineTarget:
     """Name the engine of ``spec`` on ``host``; the spec's own precision and workspace win over the arguments.
 
@@ -100,14 +120,16 @@ def engine_target(
         host=host,
         runtime=runtime,
         engine_path=expand_cache_root(cache_root, host) / name,
+        signing=signing or SigningPolicy(),
     )
 
 
 def expand_cache_root(cache_root: Path, host: HostCapabilities) -> Path:
     """Fill in ``{device}`` and ``{sm_count}``, for hosts that share a name and not a build record."""
+    if "{" not in (text := str(cache_root)):
+        return cache_root
     device = "-".join((host.device_name or "unknown").lower().replace("/", " ").split())
-    text = str(cache_root).replace("{device}", device)
-    return Path(text.replace("{sm_count}", str(host.sm_count or "unknown")))
+    return Path(text.replace("{device}", device).replace("{sm_count}", str(host.sm_count or "unknown")))
 
 
 def runtime_version(runtime: RuntimeKind, host: HostCapabilities) -> str:

@@ -6,14 +6,14 @@ from c10.tasks import DOIT_CONFIG, task_engines
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
 from doit.exceptions import InvalidTask, TaskError, TaskFailed
 
 from c10 import events
-from c10.action import build_engine
-from c10.config import C10ProvisioningConfig
+from c10.config import DEFAULT_CONFIG, C10ProvisioningConfig
 from c10.corpus import corpus_targets
 from c10.definition import source_files
 from c10.errors import C10Error, RecordError, SourceError
@@ -23,8 +23,6 @@ from c10.reporter import EngineReporter
 from c10.runtimes.protocol import CompileEngineCallable
 from c10.target import EngineTarget
 from c10.uptodate import SOURCES, EngineUpToDate, SourceChecker
-
-DEFAULT_CONFIG: Final = "backbones.toml"
 
 #: doit's settings for a dodo.py: what `doit` alone runs, c10's reporter, a database that survives two runs at once.
 DOIT_CONFIG: Final[dict[str, Any]] = {
@@ -57,6 +55,13 @@ def task_engines() -> Iterator[dict[str, Any]]:
     yield from engine_tasks()
 
 
+def task_image() -> dict[str, Any]:
+    """Image of the engines, to be copied from or mounted"""  # noqa: D400 - what `doit list` prints
+    from c10.image_task import image_task
+
+    return image_task()
+
+
 def engine_tasks(
     config: str | Path | C10ProvisioningConfig = DEFAULT_CONFIG,
     *,
@@ -84,7 +89,7 @@ def engine_task(target: EngineTarget, runtime: CompileEngineCallable | None = No
         "name": target.model_name,
         "doc": f"{target.build_config.precision} {shapes} → {target.engine_path.name}",
         "file_dep": [str(path) for path in file_dependencies(target)],
-        "targets": [str(path) for path in (target.engine_path, target.sidecar_path, target.record_path)],
+        "targets": [str(path) for path in target.files()],
         "uptodate": [EngineUpToDate(target)],
         "actions": [(run_build, [target, runtime])],
         "clean": True,
@@ -94,10 +99,11 @@ def engine_task(target: EngineTarget, runtime: CompileEngineCallable | None = No
 
 def file_dependencies(target: EngineTarget) -> list[Path]:
     """Return the files that doit watches: those of the record, else those that the ONNX names now."""
-    try:
-        locations = read_record(target.record_path).external_data()
-    except (OSError, RecordError):
-        locations = None
+    folder, locations = target.onnx_path.parent, None
+    with suppress(OSError, RecordError):
+        recorded = read_record(target.record_path).external_data()
+        if all((folder / location).exists() for location in recorded):  # else a new export may name others
+            locations = recorded
     try:
         return list(source_files(target, locations).values())
     except SourceError:  # the model is not there yet, or is refused when its turn comes
@@ -106,6 +112,8 @@ def file_dependencies(target: EngineTarget) -> list[Path]:
 
 def run_build(target: EngineTarget, runtime: CompileEngineCallable | None, task: Any) -> Any:
     """Doit's action: build the engine; return what doit's database keeps, or the failure."""
+    from c10.action import build_engine  # a warm run builds nothing
+
     try:
         outcome = build_engine(target, task.verdict, SOURCES, runtime)
     except C10Error as error:

@@ -9,10 +9,17 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterable
-from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
+from typing import TYPE_CHECKING, Final
 
 from c10.digest import FileDigest, FileSignature, digest_file
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future
+
+#: Bytes. To hand a smaller file to another thread and back costs more than to hash it.
+_WORTH_A_THREAD: Final = 1 << 20
 
 
 class EngineVerifier:
@@ -23,11 +30,17 @@ class EngineVerifier:
         self._seconds: dict[Path, float] = {}
 
     def prefetch(self, engine_paths: Iterable[Path]) -> None:
-        """Start to hash these files, in this order."""
-        paths = list(engine_paths)
+        """Start to hash those of these files that are worth it, the largest first: one file cannot use two cores."""
+        sizes: dict[Path, int] = {}
+        for path in engine_paths:
+            with suppress(OSError):  # what is not there, or not to be read, is told in words when it is asked for
+                sizes[path] = path.stat().st_size
+        paths = sorted((path for path, size in sizes.items() if size >= _WORTH_A_THREAD), key=lambda p: -sizes[p])
         if not paths:
             return
-        pool = ThreadPoolExecutor(min(len(paths), os.cpu_count() or 1), thread_name_prefix="c10-verify")
+        from concurrent.futures import ThreadPoolExecutor  # `doit list` hashes nothing
+
+        pool = ThreadPoolExecutor(min(len(paths), len(os.sched_getaffinity(0))), thread_name_prefix="c10-verify")
         self._ahead |= {path: pool.submit(self._measured, path) for path in paths}
         pool.shutdown(wait=False)
 
@@ -36,10 +49,11 @@ class EngineVerifier:
         future = self._ahead.pop(engine_path, None)
         if future is None:
             return self._measured(engine_path)
-        ahead = future.result()
-        if FileSignature.of(engine_path.stat()) != ahead.signature:
-            return self._measured(engine_path)
-        return ahead
+        with suppress(OSError):  # what was there then says nothing of what is there now
+            ahead = future.result()
+            if ahead.lasting and FileSignature.of(engine_path.stat()) == ahead.signature:
+                return ahead
+        return self._measured(engine_path)
 
     def seconds(self, engine_path: Path) -> float:
         """Return how long the last hash of this engine took."""

@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 
 from c10 import display
-from c10.display import PlainDisplay, coloured
+from c10.display import PlainDisplay
+from c10.live import coloured
 from c10.progress import CHANNEL
 from c10.runtimes.protocol import BuildProgress
 

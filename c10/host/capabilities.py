@@ -64,12 +64,12 @@ def parse_host(text: str) -> HostCapabilities:
     known = {field.name for field in fields(HostCapabilities)}
     values: dict[str, str | int] = {}
     for item in filter(None, text.split(",")):
-        key, _, value = item.partition("=")
-        key = key.strip()
-        if key not in known or not value.strip():
+        key, value = (part.strip() for part in (*item.split("=", 1), "")[:2])
+        is_count = key in {"sm_count", "memory_mb"}
+        if key not in known or not value or (is_count and not (value.isascii() and value.isdecimal())):
             raise HostProbeError(
-                f"host: {item!r}: expected FIELD=VALUE, FIELD one of {', '.join(sorted(known))}",
+                f"host: {item!r}: expected FIELD=VALUE, FIELD one of {', '.join(sorted(known))}; counts are numbers",
                 remedy="Write for example --host sm=87,jp=6.2.1,trt=10.3",
             )
-        values[key] = int(value) if key in {"sm_count", "memory_mb"} and value.isdecimal() else value.strip()
+        values[key] = int(value) if is_count else value
     return HostCapabilities(**values)  # type: ignore[arg-type] # names checked above, TensorRT's facts are text

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-import platform
 from functools import lru_cache
 from pathlib import Path
 
 from c10.errors import HostProbeError
+from c10.host import tensorrt
 from c10.host.capabilities import HostCapabilities
 from c10.host.jetpack import CHIPS, jetpack_of, probe_l4t, tegra_chip
 
@@ -22,8 +22,6 @@ def probe_host(*, gpu: bool = True, jetpack: str | None = None) -> HostCapabilit
     neither the release file nor dpkg can say (a container without them).
     Raises HostProbeError where ``jetpack`` contradicts what was found.
     """
-    from c10.host import tensorrt  # ctypes costs a warm run more than all else here
-
     chip = tegra_chip()
     l4t = probe_l4t(tegra=chip is not None)
     facts: dict[str, str | int | None] = {"sm": CHIPS.get(chip or "")}
@@ -38,8 +36,8 @@ def probe_host(*, gpu: bool = True, jetpack: str | None = None) -> HostCapabilit
         trt=".".join(str(version).split(".")[:2]) if version else None,
         rtx_version=tensorrt.probe_tensorrt_rtx(),
         l4t=l4t,
-        os=platform.system(),
-        machine=platform.machine(),
+        os=os.uname().sysname,
+        machine=os.uname().machine,
         memory_mb=os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") >> 20,
         power_mode=_power_mode(),
         **facts,  # type: ignore[arg-type] # one dict of text and numbers, keys written above

@@ -1,4 +1,4 @@
-"""Versions of TensorRT and TensorRT-RTX, without importing either. May import nothing of c10.
+"""Versions of TensorRT and TensorRT-RTX, without importing either. May import installed.
 
 The library that will be loaded wins over the metadata that is found: the Python package brings its
 libraries in ``tensorrt_libs``; JetPack's lie on the loader's path. Source: NvInferRuntime.h,
@@ -7,11 +7,14 @@ getInferLib{Major,Minor,Patch,Build}Version (TensorRT 10 on); NvOnnxParser.h, ge
 
 from __future__ import annotations
 
-import ctypes
-from importlib import metadata
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
+
+from c10.installed import installed_version
+
+if TYPE_CHECKING:
+    import ctypes
 
 _MAJORS: Final = (11, 10)
 
@@ -42,12 +45,7 @@ def probe_tensorrt_rtx() -> str | None:
 
     Its wheel pins its libraries to its own version, so the metadata is the library's version.
     """
-    if find_spec("tensorrt_rtx") is None:
-        return None
-    try:
-        return metadata.version("tensorrt-rtx")
-    except metadata.PackageNotFoundError:
-        return None
+    return None if find_spec("tensorrt_rtx") is None else installed_version("tensorrt-rtx")
 
 
 def has_tensorrt_module() -> bool:
@@ -56,6 +54,8 @@ def has_tensorrt_module() -> bool:
 
 
 def _load(stem: str) -> ctypes.CDLL | None:
+    import ctypes  # TensorRT-RTX needs no library to be asked
+
     for major in _MAJORS:
         for candidate in (*_bundled(f"{stem}.{major}"), f"{stem}.{major}"):
             try:

@@ -1,4 +1,4 @@
-"""A compile in a fresh child process. May import errors, host, spec and its siblings, but no compiler.
+"""A compile in a fresh child process. May import errors, host, spec, target and its siblings, but no compiler.
 
 TensorRT can crash, be killed for memory, or hang: in the child that is one engine's EngineBuildError, and the
 parent's memory does not grow with the corpus. The child is in doit's process group (Ctrl-C reaches it) and

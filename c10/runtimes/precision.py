@@ -1,6 +1,7 @@
 """Precision where the network's own types decide it: the ONNX is converted. Runs in the child.
 
-May import errors, onnx_files, publish and spec; imports onnx and the converter (onnxconverter-common), both lazily.
+May import errors, onnx_files, publish, spec and its siblings; imports onnx and the converter
+(onnxconverter-common), both lazily.
 """
 
 from __future__ import annotations

@@ -1,0 +1,128 @@
+"""What the commands share: options anywhere on the line, messages instead of tracebacks. May import doit,
+config, errors, events, host and text.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Iterable, Sequence
+from dataclasses import fields
+from getopt import GetoptError
+from pathlib import Path
+from typing import Any, Final
+
+from doit import get_var
+from doit.cmd_base import Command
+from doit.cmdparse import CmdParseError
+from doit.exceptions import InvalidCommand
+
+from c10 import events
+from c10.commands.text import printable
+from c10.config import C10ProvisioningConfig
+from c10.errors import C10Error
+from c10.host import HostCapabilities
+
+DEFAULT_CONFIG: Final = "backbones.toml"
+DEFAULT_CACHE: Final = "engines"
+
+#: Exit statuses that all commands share; 3 is doit's for whatever could not even begin.
+OK: Final = 0
+NOT_OK: Final = 1
+
+OPTION_JSON: Final = {
+    "name": "as_json",
+    "long": "json",
+    "type": bool,
+    "default": False,
+    "help": "print one JSON document instead of lines (its schema: docs/commands.md)",
+}
+OPTION_CONFIG: Final = {
+    "name": "config_file",
+    "short": "c",
+    "long": "config",
+    "type": str,
+    "default": DEFAULT_CONFIG,
+    "metavar": "FILE",
+    "help": "the corpus [default: %(default)s]",
+}
+
+
+class EngineCommand(Command):  # type: ignore[misc] # doit is untyped
+    """A doit command without a dodo.py. Subclasses write ``look``, which returns the exit status."""
+
+    def look(self, options: dict[str, Any], arguments: list[str]) -> int:
+        """Do what the command is for. Raises C10Error."""
+        raise NotImplementedError
+
+    def execute(self, opt_values: dict[str, Any], pos_args: list[str]) -> int:
+        """Run the command; c10's own errors become doit's, which it prints without a traceback (exit status 3)."""
+        events.configure_logging()
+        if folder := opt_values.get("cwdPath"):  # `doit -d DIR engines-verify`
+            os.chdir(folder)
+        try:
+            status = self.look(opt_values, pos_args)
+            sys.stdout.flush()
+        except C10Error as error:
+            raise InvalidCommand(str(error)) from error
+        except BrokenPipeError:  # `doit engines-verify | head -1`: nobody reads on
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return NOT_OK
+        return status
+
+    def parse_execute(self, in_args: list[str]) -> Any:
+        """Parse options wherever they stand: getopt, which doit uses, stops at the first DIR."""
+        arguments, positional = _with_host(in_args), []
+        options, rest = self.cmdparser.parse([])
+        while arguments:
+            try:
+                options, rest = self.cmdparser.parse_only(arguments, options)
+            except CmdParseError as error:
+                raise InvalidCommand(f"{self.name}: {_problem(error)}\nSee: doit help {self.name}") from error
+            if "--" in arguments and rest == arguments[arguments.index("--") + 1 :]:
+                positional += rest
+                break
+            positional += rest[:1]
+            arguments = rest[1:]
+        options.update(self.opt_vals)
+        return self.execute(options, positional)
+
+
+def _problem(error: CmdParseError) -> str:
+    """Return what getopt said; doit's own message repeats its objects."""
+    return str(error.__context__) if isinstance(error.__context__, GetoptError) else str(error).strip()
+
+
+def refuse_arguments(command: EngineCommand, arguments: Sequence[str]) -> None:
+    """Raise InvalidCommand where a command without arguments got some."""
+    if arguments:
+        raise InvalidCommand(
+            f"{command.name}: expected no argument, got {' '.join(arguments)!r}\nSee: doit help {command.name}"
+        )
+
+
+def default_config() -> C10ProvisioningConfig | None:
+    """Return ./backbones.toml where there is one. Raises ConfigError where it is none."""
+    return C10ProvisioningConfig.load(DEFAULT_CONFIG) if Path(DEFAULT_CONFIG).exists() else None
+
+
+def write(lines: Iterable[str]) -> None:
+    """Print lines; what the stream's encoding does not have becomes a question mark, not an error."""
+    encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
+    for line in lines:
+        sys.stdout.write(f"{printable(line)}\n".encode(encoding, "replace").decode(encoding))
+
+
+def write_json(document: dict[str, Any]) -> None:
+    """Print one JSON document."""
+    sys.stdout.write(json.dumps(document, indent=2) + "\n")
+
+
+def _with_host(arguments: list[str]) -> list[str]:
+    """Put the value of ``--host`` back: doit takes any argument with ``=`` in it for a variable of the dodo.py."""
+    if "--host" not in arguments:
+        return list(arguments)
+    stated = [f"{f.name}={value}" for f in fields(HostCapabilities) if (value := get_var(f.name)) is not None]
+    after = arguments.index("--host") + 1
+    return [*arguments[:after], *([",".join(stated)] if stated else []), *arguments[after:]]

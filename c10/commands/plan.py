@@ -1,0 +1,121 @@
+"""``doit engines-plan``: what would be rebuilt, and why, here or on another host.
+
+May import doit and all but the tasks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any, Final
+
+from c10.commands import documents
+from c10.commands.base import (
+    OK,
+    OPTION_CONFIG,
+    OPTION_JSON,
+    EngineCommand,
+    refuse_arguments,
+    write,
+    write_json,
+)
+from c10.commands.reading import EngineReader
+from c10.commands.text import count, seconds, table
+from c10.config import C10ProvisioningConfig
+from c10.errors import HostProbeError
+from c10.host.capabilities import parse_host
+from c10.planning import PlannedEngine, describe_host, plan_corpus
+
+_OTHER_HOST: Final = "Describe that host in full, for example --host sm=87,jp=6.2.1,trt=10.3 or --host rtx_version=1.7"
+
+
+class EnginesPlan(EngineCommand):
+    """Judges every engine as a run would, and builds nothing."""
+
+    name = "engines-plan"
+    doc_purpose = "show what `doit engines` would rebuild, and why"
+    doc_usage = ""
+    doc_description = (
+        "Judges every engine of the corpus as a run would, and says why. Needs no GPU and builds nothing.\n\n"
+        "--host describes another machine by what is known of it: sm (compute capability), jp (JetPack), trt "
+        "(TensorRT) or rtx_version; sm_count, device_name, cuda_driver and l4t make the answer more exact. What is "
+        "left open counts as unchanged, and the answer says so.\n\n"
+        "Exit status:\n"
+        "0: the plan was made, whatever it says\n"
+        "3: it could not be (wrong option or configuration)"
+    )
+    cmd_options = (
+        OPTION_CONFIG,
+        {
+            "name": "host",
+            "long": "host",
+            "type": str,
+            "default": "",
+            "metavar": "FACTS",
+            "help": "plan for another host: sm=87,jp=6.2.1,trt=10.3",
+        },
+        OPTION_JSON,
+    )
+
+    def look(self, options: dict[str, Any], arguments: list[str]) -> int:
+        """Judge and report."""
+        refuse_arguments(self, arguments)
+        config = C10ProvisioningConfig.load(options["config_file"])
+        plan = _plan(config, options["host"])
+        if options["as_json"]:
+            write_json(_document(options["config_file"], plan, other_host=bool(options["host"])))
+        else:
+            write(_lines(options["config_file"], config, plan, other_host=bool(options["host"])))
+        return OK
+
+
+def _plan(config: C10ProvisioningConfig, host: str) -> list[PlannedEngine]:
+    reader = EngineReader()
+    if not host:
+        return plan_corpus(config, engine_digest=reader.digest)
+    facts = parse_host(host)
+    try:
+        return plan_corpus(config, facts, reader.digest)
+    except HostProbeError as error:
+        said = "" if config.runtime == "auto" else f'The configuration says runtime = "{config.runtime}". '
+        raise HostProbeError(f"--host {host}: {error.message}", remedy=said + _OTHER_HOST) from error
+
+
+def _lines(
+    config_file: str, config: C10ProvisioningConfig, plan: Sequence[PlannedEngine], *, other_host: bool
+) -> Iterator[str]:
+    if not plan:
+        yield f"{config_file}: no backbone, nothing to build. Name one in a [[backbones]] table."
+        return
+    where = "on another host" if other_host else "here"
+    yield f"{config_file} {where}: {describe_host(e.target for e in plan)}; cache_root {config.cache_root}"
+    yield ""
+    rows = [("MODEL", "PLAN", "LAST BUILD", "WHY")]
+    rows += [(e.target.model_name, "reuse" if e.reused else "build", seconds(e.last_duration_s), e.why) for e in plan]
+    yield from table(rows, right=(2,))
+    yield ""
+    yield _conclusion(plan, other_host=other_host)
+
+
+def _conclusion(plan: Sequence[PlannedEngine], *, other_host: bool) -> str:
+    builds = [engine for engine in plan if not engine.reused]
+    if not builds:
+        return f"Nothing to build: all {count(len(plan), 'engine')} would be reused."
+    known = [engine.last_duration_s for engine in builds if engine.last_duration_s is not None]
+    time = f", about {seconds(sum(known))} by their last recorded builds" if known else ""
+    if known and len(known) < len(builds):
+        time += f" ({len(builds) - len(known)} of them never recorded)"
+    what = "Build them there with: doit engines" if other_host else "Build them with: doit engines"
+    return f"{len(builds)} of {count(len(plan), 'engine')} to build{time}. {what}"
+
+
+def _document(config_file: str, plan: Sequence[PlannedEngine], *, other_host: bool) -> dict[str, Any]:
+    known = [e.last_duration_s for e in plan if not e.reused and e.last_duration_s is not None]
+    return documents.document(
+        "engines-plan",
+        config=config_file,
+        other_host=other_host,
+        host=documents.host(plan[0].target.host) if plan else None,
+        counts=documents.counts("reuse" if engine.reused else "build" for engine in plan),
+        estimated_s=round(sum(known), 3) if known else None,
+        engines=[documents.planned(engine) for engine in plan],
+    )

@@ -1,0 +1,260 @@
+"""``doit engines-prune``: what lies in cache_root that no backbone of this corpus and host needs.
+
+May import doit and all but the tasks.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Final
+
+from doit.exceptions import InvalidCommand
+
+from c10.busy import reserved
+from c10.commands import documents
+from c10.commands.base import (
+    NOT_OK,
+    OK,
+    OPTION_CONFIG,
+    OPTION_JSON,
+    EngineCommand,
+    refuse_arguments,
+    write,
+    write_json,
+)
+from c10.commands.text import age, count, megabytes, table
+from c10.config import C10ProvisioningConfig
+from c10.corpus import corpus_targets
+from c10.errors import PublishError, RecordError
+from c10.inventory import Inventory, StoredEngine, cache_directories, engine_files, take_inventory
+from c10.naming import EngineFilenameSchema, EngineName
+from c10.record import read_record
+from c10.target import EngineTarget, record_path
+
+_HOST_FIELDS: Final = ("sm", "jp", "runtime", "trt")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unneeded:
+    """Files that go together, and why nothing here needs them; ``engine_path`` names the lock to hold."""
+
+    engine_path: Path
+    files: tuple[Path, ...]
+    size: int
+    age_s: float
+    kind: str
+    why: str
+
+    @property
+    def label(self) -> str:
+        """The file that stands for all."""
+        return self.files[0].name
+
+
+class EnginesPrune(EngineCommand):
+    """Lists, and deletes when told to."""
+
+    name = "engines-prune"
+    doc_purpose = "list engines that this corpus does not need on this host; delete them when told to"
+    doc_usage = ""
+    doc_description = (
+        "Looks in the cache_root of the corpus for engines of other hosts, of models that left the corpus and of other "
+        "precisions, and for temporary files of builds that died. Deletes nothing without --delete, and never what "
+        "the corpus uses here, what is being built, or a file that is not c10's.\n\n"
+        "Exit status:\n"
+        "0: done\n"
+        "1: something could not be deleted\n"
+        "3: could not look (wrong option or configuration)"
+    )
+    cmd_options = (
+        OPTION_CONFIG,
+        {
+            "name": "delete",
+            "long": "delete",
+            "type": bool,
+            "default": False,
+            "help": "delete what is listed",
+        },
+        {
+            "name": "keep_hosts",
+            "long": "keep-hosts",
+            "type": bool,
+            "default": False,
+            "help": "leave engines of other hosts and of other TensorRT versions where they are",
+        },
+        OPTION_JSON,
+    )
+
+    def look(self, options: dict[str, Any], arguments: list[str]) -> int:
+        """List and delete."""
+        refuse_arguments(self, arguments)
+        config = C10ProvisioningConfig.load(options["config_file"])
+        targets = _targets(config, options["config_file"])
+        inventories = [take_inventory(d) for d in cache_directories(config.cache_root) if d.is_dir()]
+        found = [item for inventory in inventories for item in unneeded(inventory, targets)]
+        if options["keep_hosts"]:
+            found = [item for item in found if item.kind != "other_host"]
+        failures = {item: problem for item in found if (problem := _delete(item))} if options["delete"] else {}
+        if options["as_json"]:
+            write_json(_document(options, inventories, found, failures))
+        else:
+            write(_lines(options, inventories, found, failures, targets))
+        return NOT_OK if failures else OK
+
+
+def unneeded(inventory: Inventory, targets: Sequence[EngineTarget]) -> Iterator[Unneeded]:
+    """Yield what no target needs: engines with all their files, then orphans."""
+    needed = engine_files(target.engine_path for target in targets)
+    wanted = [EngineFilenameSchema.parse(target.engine_path) for target in targets]
+    for stored in inventory.engines:
+        if engine_files([stored.engine_path]).isdisjoint(needed):
+            kind, why = _reason(stored.name, wanted)
+            yield Unneeded(
+                engine_path=stored.engine_path,
+                files=stored.files,
+                size=stored.size,
+                age_s=_age(stored),
+                kind=kind,
+                why=why,
+            )
+    for left in inventory.leftovers:
+        if left.kind == "orphan" and left.engine_path is not None:
+            yield Unneeded(
+                engine_path=left.engine_path,
+                files=(left.path,),
+                size=left.size,
+                age_s=time.time() - left.modified_s,
+                kind="orphan",
+                why="left by a build that died",
+            )
+
+
+def _targets(config: C10ProvisioningConfig, file: str) -> list[EngineTarget]:
+    targets = corpus_targets(config)
+    if not targets:
+        raise InvalidCommand(
+            f"{file}: expected at least one backbone, found none: nothing would be needed and all would go\n"
+            f"Name the corpus with --config FILE, or delete {config.cache_root} by hand."
+        )
+    return targets
+
+
+def _reason(name: EngineName, wanted: Sequence[EngineName]) -> tuple[str, str]:
+    if not any(_host(name) == _host(other) for other in wanted):
+        jetpack = "" if name.jp == "none" else f", JetPack {name.jp}"
+        product = "TensorRT-RTX" if name.runtime == "rtx" else "TensorRT"
+        return "other_host", f"another host: sm{name.sm}{jetpack}, {product} {name.trt}"
+    same_model = [other for other in wanted if other.model_name == name.model_name]
+    if not same_model:
+        return "model_gone", f"{name.model_name} is not in the corpus"
+    if all(other.precision != name.precision for other in same_model):
+        return "other_precision", f"{name.precision}; the corpus wants {same_model[0].precision}"
+    return "other_host", "of the same name, in another host's directory"  # {device} or {sm_count} in cache_root
+
+
+def _host(name: EngineName) -> tuple[str, ...]:
+    return tuple(getattr(name, field) for field in _HOST_FIELDS)
+
+
+def _age(stored: StoredEngine) -> float:
+    """Return the seconds since the build; a copied file's own time says when it was copied."""
+    try:
+        built = datetime.fromisoformat(read_record(record_path(stored.engine_path)).finished_on).timestamp()
+    except (OSError, RecordError, ValueError, OverflowError):
+        built = stored.modified_s
+    return time.time() - built
+
+
+def _delete(item: Unneeded) -> str:
+    """Delete one item's files, the record first; return what went wrong, nothing where all went well."""
+    try:
+        with reserved(item.engine_path) as free:
+            if not free:
+                return "being built now: left"
+            for path in reversed(item.files):
+                path.unlink(missing_ok=True)
+    except PublishError as error:
+        return error.message
+    except OSError as error:
+        return f"could not be deleted: {error.strerror or error}"
+    return ""
+
+
+def _lines(
+    options: dict[str, Any],
+    inventories: Sequence[Inventory],
+    found: Sequence[Unneeded],
+    failures: dict[Unneeded, str],
+    targets: Sequence[EngineTarget],
+) -> Iterator[str]:
+    file, kept = options["config_file"], sum(len(i.engines) for i in inventories)
+    kept -= sum(item.kind != "orphan" for item in found)
+    if not found:
+        yield f"Nothing to prune: {count(kept, 'engine')} in cache_root, none that {file} does not need here."
+        return
+    rows = [("SIZE", "AGE", "FILES", "WHY", "NAME")]
+    rows += [
+        (
+            megabytes(item.size),
+            age(item.age_s),
+            str(len(item.files)),
+            failures.get(item, item.why),
+            item.label,
+        )
+        for item in found
+    ]
+    yield from table(rows, right=(0, 1, 2))
+    yield ""
+    yield from _conclusion(options, found, failures)
+    yield f"Kept: {count(kept, 'engine')}."
+    if not any(target.engine_path.exists() for target in targets):
+        yield f"Note: none of the engines that {file} needs here exists yet. Is this the right host and corpus?"
+
+
+def _conclusion(options: dict[str, Any], found: Sequence[Unneeded], failures: dict[Unneeded, str]) -> Iterator[str]:
+    gone = [item for item in found if item not in failures]
+    total = f"{count(len(gone), 'item')}, {megabytes(sum(item.size for item in gone))}"
+    if not options["delete"]:
+        yield f"{total} not needed by {options['config_file']} here. Nothing was deleted."
+        yield f"Delete them with: doit engines-prune {_same_options(options)}--delete"
+        return
+    yield f"Deleted: {total}."
+    if failures:
+        yield f"Not deleted: {count(len(failures), 'item')}; the reason stands in its line."
+
+
+def _same_options(options: dict[str, Any]) -> str:
+    config = "" if options["config_file"] == OPTION_CONFIG["default"] else f"--config {options['config_file']} "
+    return config + ("--keep-hosts " if options["keep_hosts"] else "")
+
+
+def _document(
+    options: dict[str, Any],
+    inventories: Sequence[Inventory],
+    found: Sequence[Unneeded],
+    failures: dict[Unneeded, str],
+) -> dict[str, Any]:
+    return documents.document(
+        "engines-prune",
+        config=options["config_file"],
+        directories=[str(inventory.directory) for inventory in inventories],
+        deleted=options["delete"],
+        size=sum(item.size for item in found),
+        items=[
+            {
+                "directory": str(item.engine_path.parent),
+                "files": [path.name for path in item.files],
+                "kind": item.kind,
+                "why": item.why,
+                "size": item.size,
+                "age_s": round(item.age_s),
+                "deleted": options["delete"] and item not in failures,
+                "problem": failures.get(item),
+            }
+            for item in found
+        ],
+    )

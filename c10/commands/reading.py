@@ -1,0 +1,37 @@
+"""Engines read once a command, on all cores. May import digest, inventory and verification."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from c10.digest import FileDigest, FileSignature
+from c10.inventory import Finding, Inventory, examine
+from c10.verification import EngineVerifier
+
+
+class EngineReader:
+    """Digests of engines; one that is asked for twice is read twice only where it changed meanwhile."""
+
+    def __init__(self) -> None:
+        self._verifier = EngineVerifier()
+        self._known: dict[Path, FileDigest] = {}
+
+    def digest(self, engine_path: Path) -> FileDigest:
+        """Return the digest of the engine's bytes as they are now. Raises OSError."""
+        place = engine_path.resolve()
+        known = self._known.get(place)
+        if known is None or FileSignature.of(engine_path.stat()) != known.signature:
+            known = self._known[place] = self._verifier.digest(engine_path)
+        return known
+
+    def examine(self, inventories: Iterable[Inventory]) -> list[Finding]:
+        """Read every engine of these directories."""
+        stored = [engine for inventory in inventories for engine in inventory.engines]
+        self._verifier.prefetch(e.engine_path for e in stored if e.engine_path in e.files)
+        return [examine(engine, self.digest) for engine in stored]
+
+    @property
+    def bytes_read(self) -> int:
+        """How many bytes were hashed and are still as they were."""
+        return sum(digest.signature.size for digest in self._known.values())

@@ -1,0 +1,205 @@
+"""``doit engines-verify``: reads every engine, and says whether what the corpus needs here is there.
+
+May import doit and all but the tasks.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Final
+
+from c10.commands import documents
+from c10.commands.base import (
+    DEFAULT_CACHE,
+    NOT_OK,
+    OK,
+    OPTION_JSON,
+    EngineCommand,
+    default_config,
+    write,
+    write_json,
+)
+from c10.commands.reading import EngineReader
+from c10.commands.text import count, megabytes, seconds, table
+from c10.config import C10ProvisioningConfig
+from c10.inventory import Finding, Inventory, cache_directories, take_inventory
+from c10.planning import PlannedEngine, describe_host, plan_corpus
+from c10.quarantine import Quarantine
+
+#: Nothing is damaged, but a run would not reuse what is there: the inputs are not those of the build.
+NOT_REUSED: Final = 2
+
+_WHOLE_BUT_STALE: Final = ("inputs_changed", "source_unreadable")
+_ADVICE: Final = {
+    "damaged": "`doit engines`, on the host that they are for, rebuilds them; "
+    "`doit engines-verify --quarantine DIR` sets them aside.",
+    "unrecorded": "nothing proves what they were built from; `doit engines`, on the host that they are for, "
+    "rebuilds them.",
+    "unreadable": "see the files' permissions, then `dmesg` for errors of the disk.",
+    "lost": "restore the engine from a copy, or let `doit engines` build it again.",
+    "building": "look again when the build is done.",
+    "orphan": "left by a build that died: `doit engines-prune --delete` removes them.",
+    "writing": "a build is writing them now.",
+    "foreign": "not c10's, and left alone.",
+}
+
+
+class EnginesVerify(EngineCommand):
+    """Reads every engine, builds nothing."""
+
+    name = "engines-verify"
+    doc_purpose = "read every engine and say whether it is intact"
+    doc_usage = "[DIR...]"
+    doc_description = (
+        "Reads every byte of every engine in DIR, of all hosts, and builds nothing. DIR is the cache_root of "
+        './backbones.toml if there is one, else "engines".\n\n'
+        "Exit status:\n"
+        "0: there are engines and all are intact; with --corpus: and a run would reuse all that it needs here\n"
+        "1: an engine is damaged, lost, unreadable or without record, or is being built; or there is none; or one "
+        "that the corpus needs is missing\n"
+        "2: with --corpus: all are intact, but a run would not reuse one that is needed (its inputs changed)\n"
+        "3: could not look (wrong option, no such directory, wrong configuration)"
+    )
+    cmd_options = (
+        OPTION_JSON,
+        {
+            "name": "corpus",
+            "long": "corpus",
+            "type": str,
+            "default": "",
+            "metavar": "FILE",
+            "help": "also: is every engine that this backbones.toml needs on this host there, and would be reused?",
+        },
+        {
+            "name": "quarantine",
+            "long": "quarantine",
+            "type": str,
+            "default": "",
+            "metavar": "DIR",
+            "help": "move damaged engines there, with all their files (nothing is deleted)",
+        },
+    )
+
+    def look(self, options: dict[str, Any], arguments: list[str]) -> int:
+        """Read, report, set aside."""
+        started = time.perf_counter()
+        config = _corpus(options["corpus"], arguments)
+        reader = EngineReader()
+        inventories = [take_inventory(directory) for directory in _directories(config, arguments)]
+        findings = sorted(reader.examine(inventories), key=lambda found: found.state != "intact")
+        plan = None if config is None else plan_corpus(config, engine_digest=reader.digest)
+        moved = _set_aside(findings, options["quarantine"])
+        status = _status(findings, plan)
+        if options["as_json"]:
+            write_json(_document(inventories, findings, plan, moved, status))
+            return status
+        duration = time.perf_counter() - started
+        write(_lines(inventories, findings, moved))
+        write(_summary(inventories, findings, reader.bytes_read, duration))
+        if plan is not None:
+            write(["", *_corpus_lines(options["corpus"], plan)])
+        return status
+
+
+def _corpus(file: str, arguments: Sequence[str]) -> C10ProvisioningConfig | None:
+    """Load the corpus; one DIR on the command line stands for its cache_root."""
+    if not file:
+        return None
+    config = C10ProvisioningConfig.load(file)
+    return replace(config, cache_root=Path(arguments[0])) if len(arguments) == 1 else config
+
+
+def _directories(corpus: C10ProvisioningConfig | None, arguments: Sequence[str]) -> list[Path]:
+    if arguments:
+        return [Path(argument) for argument in arguments]
+    if corpus is not None:  # a cold cache is an answer, not an error
+        return [directory for directory in cache_directories(corpus.cache_root) if directory.exists()]
+    config = default_config()
+    root = Path(DEFAULT_CACHE) if config is None else config.cache_root
+    return cache_directories(root) or [root]
+
+
+def _set_aside(findings: Sequence[Finding], directory: str) -> dict[Path, Path]:
+    if not directory:
+        return {}
+    quarantine = Quarantine(Path(directory))
+    damaged = [found.stored for found in findings if found.state == "damaged"]
+    moved = {stored.engine_path: quarantine.take(stored) for stored in damaged}
+    return {path: folder for path, folder in moved.items() if folder is not None}
+
+
+def _status(findings: Sequence[Finding], plan: Sequence[PlannedEngine] | None) -> int:
+    refused = [engine.verdict.reason for engine in plan or () if not engine.reused]
+    if any(found.state != "intact" for found in findings) or not (findings or plan):
+        return NOT_OK
+    if not refused:
+        return OK
+    return NOT_REUSED if all(reason in _WHOLE_BUT_STALE for reason in refused) else NOT_OK
+
+
+def _lines(inventories: Sequence[Inventory], findings: Sequence[Finding], moved: dict[Path, Path]) -> Iterator[str]:
+    many = len(inventories) > 1
+    rows: list[tuple[str, str, str]] = []
+    for found in findings:
+        path = found.stored.engine_path
+        why = f": {found.why}" if found.why else ""
+        folder = moved.get(path)
+        aside = f"; moved to {folder}" if folder else ""
+        rows.append((found.state, megabytes(found.stored.size), f"{path if many else path.name}{why}{aside}"))
+    rows += [
+        (left.kind, megabytes(left.size), str(left.path if many else left.path.name))
+        for inventory in inventories
+        for left in inventory.leftovers
+    ]
+    return iter(table(rows, right=(1,)) if rows else [])
+
+
+def _summary(
+    inventories: Sequence[Inventory], findings: Sequence[Finding], bytes_read: int, duration_s: float
+) -> Iterator[str]:
+    where = ", ".join(str(inventory.directory) for inventory in inventories)
+    kinds = documents.counts(
+        [found.state for found in findings] + [left.kind for i in inventories for left in i.leftovers]
+    )
+    if not findings:
+        yield f"{where or 'cache_root'}: no engine there. `doit engines` builds them."
+    if kinds:
+        parts = ", ".join(f"{number} {kind}" for kind, number in kinds.items())
+        yield f"{where}: {parts}; {megabytes(bytes_read)} read in {seconds(duration_s)}"
+    yield from (f"  {kind}: {advice}" for kind, advice in _ADVICE.items() if kind in kinds)
+
+
+def _corpus_lines(config: str, plan: Sequence[PlannedEngine]) -> Iterator[str]:
+    yield f"Needed by {config} here ({describe_host(e.target for e in plan)}):"
+    rows = [("ready" if e.reused else "not ready", e.target.model_name, "" if e.reused else e.why) for e in plan]
+    yield from table(rows) if rows else ["nothing: it names no backbone"]
+    waiting = [engine for engine in plan if not engine.reused]
+    if waiting:
+        yield f"{len(plan) - len(waiting)} of {count(len(plan), 'engine')} ready. `doit engines` builds the others."
+    elif plan:
+        yield f"All {len(plan)} ready: `doit engines` would compile nothing."
+
+
+def _document(
+    inventories: Sequence[Inventory],
+    findings: Sequence[Finding],
+    plan: Sequence[PlannedEngine] | None,
+    moved: dict[Path, Path],
+    status: int,
+) -> dict[str, Any]:
+    engines = []
+    for found in findings:
+        folder = moved.get(found.stored.engine_path)
+        engines.append({**documents.finding(found), "moved_to": None if folder is None else str(folder)})
+    return documents.document(
+        "engines-verify",
+        exit_status=status,
+        directories=[str(inventory.directory) for inventory in inventories],
+        counts=documents.counts(found.state for found in findings),
+        engines=engines,
+        leftovers=documents.leftovers(inventories),
+        corpus=None if plan is None else [documents.planned(engine) for engine in plan],
+    )

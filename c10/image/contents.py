@@ -1,0 +1,153 @@
+"""What an image of engines holds: their files, a list of them, labels. May import digest, errors, naming,
+publish, target and verdict.
+
+Engines go in byte for byte; each is hashed while it is copied, so none goes in that is not the recorded one.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import os
+import tarfile
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO, Final
+
+from c10.digest import open_regular
+from c10.errors import DigestMismatchError, UnreadableEngineError, VerificationError
+from c10.naming import EngineFilenameSchema
+from c10.publish import StagedFile, make_directory, temporary_path
+from c10.target import EngineTarget
+from c10.verdict import Verdict, check_bytes
+
+FOLDER: Final = "engines"
+MANIFEST: Final = "manifest.json"
+_SCHEMA_VERSION: Final = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImageContents:
+    """The engines of an image, proved intact, and what is said of them together."""
+
+    files: tuple[Path, ...]
+    engines: tuple[dict[str, Any], ...]
+    labels: dict[str, str]
+
+    @property
+    def corpus_digest(self) -> str:
+        """The SHA-256 that names the engines and what they were built from, and nothing of when or where."""
+        return self.labels["c10.corpus.digest"]
+
+    def manifest(self) -> bytes:
+        """Return the list of engines, as it lies beside them."""
+        manifest = {"c10_schema_version": _SCHEMA_VERSION, "labels": self.labels, "engines": list(self.engines)}
+        return json.dumps(manifest, indent=2).encode() + b"\n"
+
+
+def collect(targets: Iterable[EngineTarget]) -> ImageContents:
+    """Return what an image of these engines holds. Raises VerificationError for one that is not intact."""
+    targets = sorted(targets, key=lambda target: target.engine_path.name)
+    engines = tuple(_describe(target) for target in targets)
+    return ImageContents(
+        files=tuple(path for target in targets for path in target.files()),
+        engines=engines,
+        labels=_labels(targets, engines),
+    )
+
+
+def write_tar(contents: ImageContents, path: Path) -> StagedFile:
+    """Write the engines as a tar: the same files, the same bytes. Returns it committed.
+
+    Raises VerificationError where an engine changed since it was looked at, and OSError.
+    """
+    make_directory(path.parent)
+    temporary = temporary_path(path)
+    try:
+        with temporary.open("xb") as file:
+            output = _Hashed(file)
+            with tarfile.open(fileobj=output, mode="w|", format=tarfile.PAX_FORMAT) as tar:  # type: ignore[call-overload]
+                _fill(tar, contents)
+            file.flush()
+            os.fsync(file.fileno())
+            size = file.tell()
+        staged = StagedFile(path, temporary, output.sha256.hexdigest(), size)
+        staged.commit()
+    finally:
+        temporary.unlink(missing_ok=True)
+    return staged
+
+
+def _describe(target: EngineTarget) -> dict[str, Any]:
+    verdict: Verdict = check_bytes(target.engine_path, signing=target.signing)
+    record = verdict.record
+    if record is None or not verdict.reusable:
+        raise VerificationError(
+            f"{target.engine_path}: image: expected an intact engine, got: {verdict}", remedy="Run `doit engines`."
+        )
+    return {
+        "name": record.engine_name,
+        "model_name": target.model_name,
+        "sha256": record.sha256,
+        "size": record.size,
+        "build_key": record.build_key,
+        "tensorrt": f"{target.runtime}{target.runtime_version}",
+        "signed": target.signature_path.exists(),
+    }
+
+
+def _labels(targets: list[EngineTarget], engines: tuple[dict[str, Any], ...]) -> dict[str, str]:
+    names = [EngineFilenameSchema.parse(target.engine_path) for target in targets]
+    identity = [[engine["name"], engine["sha256"], engine["build_key"]] for engine in engines]
+    return {
+        "c10.corpus.digest": hashlib.sha256(json.dumps(identity).encode()).hexdigest(),
+        "c10.jetpack": " ".join(sorted({name.jp for name in names})),
+        "c10.sm": " ".join(sorted({name.sm for name in names})),
+        "c10.tensorrt": " ".join(sorted({engine["tensorrt"] for engine in engines})),
+    }
+
+
+def _fill(tar: tarfile.TarFile, contents: ImageContents) -> None:
+    folder = tarfile.TarInfo(FOLDER)
+    folder.type, folder.mode = tarfile.DIRTYPE, 0o755
+    tar.addfile(folder)
+    digests = {engine["name"]: engine["sha256"] for engine in contents.engines}
+    for path in contents.files:
+        try:
+            with open(open_regular(path), "rb") as file:  # noqa: PTH123 - a descriptor, not a path
+                source = _Hashed(file)
+                tar.addfile(_entry(path.name, os.fstat(file.fileno()).st_size), source)  # type: ignore[arg-type]
+        except OSError as error:
+            raise UnreadableEngineError(f"{path}: image: expected a readable file, got {error}") from error
+        if source.sha256.hexdigest() != digests.get(path.name, source.sha256.hexdigest()):
+            raise DigestMismatchError(f"{path}: image: expected a file that stays as it is, got a change")
+    manifest = contents.manifest()
+    tar.addfile(_entry(MANIFEST, len(manifest)), io.BytesIO(manifest))
+
+
+def _entry(name: str, size: int) -> tarfile.TarInfo:
+    """Return a file's header: owner, mode and time are no part of an engine, so they are always the same."""
+    entry = tarfile.TarInfo(f"{FOLDER}/{name}")
+    entry.size, entry.mode = size, 0o644
+    return entry
+
+
+class _Hashed:
+    """A file that hashes what goes through it."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self.sha256 = hashlib.sha256()
+
+    def read(self, size: int) -> bytes:
+        """Read and hash."""
+        data = self._file.read(size)
+        self.sha256.update(data)
+        return data
+
+    def write(self, data: bytes) -> int:
+        """Hash and write."""
+        self.sha256.update(data)
+        return self._file.write(data)

@@ -1,0 +1,156 @@
+"""load_engine, for the process that flies: a file's bytes only when they are proved right. May import all that
+knows neither doit nor a runtime.
+
+To deserialize an engine is to run its author's code, so the bytes that are checked are the bytes that are given
+back: read once, into memory that is nobody else's, hashed as they arrive. A mapped file could change afterwards.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Final
+
+from c10.digest import open_regular
+from c10.errors import (
+    BuildKeyMismatchError,
+    C10Error,
+    DigestMismatchError,
+    HostMismatchError,
+    HostProbeError,
+    InvalidRecordError,
+    MissingRecordError,
+    RecordError,
+    RecordMismatchError,
+    UnreadableEngineError,
+)
+from c10.facts import describe
+from c10.fit import misfits
+from c10.host import HostCapabilities, probe_host
+from c10.record import BuildRecord, parse_record, read_record_bytes
+from c10.sidecar import Sha256Sidecar
+from c10.signing.policy import SigningPolicy
+from c10.target import record_path
+
+_CHUNK: Final = 4 << 20  # bytes; the reader is ahead of the hasher by as much as there is
+
+
+def load_engine(
+    path: str | Path,
+    *,
+    require_signature: bool = False,
+    trusted_keys: Iterable[str | Path] = (),
+    revoked: Iterable[str] = (),
+    expected_build_key: str | None = None,
+    host: HostCapabilities | None = None,
+) -> memoryview:
+    """Return an engine's bytes, for ``deserialize_cuda_engine``, once nothing speaks against them.
+
+    Engine, sidecar and build record agree; the signature is a trusted key's (with ``trusted_keys`` one that is
+    there has to be right, with ``require_signature`` it has to be there); neither key nor engine is
+    ``revoked``; the build is the expected one; the record contradicts no fact of ``host`` (None: this machine).
+    Raises a VerificationError that says which, ConfigError for arguments that make no policy, and SigningError
+    where trusted keys cannot be read.
+    """
+    path = Path(path)
+    policy = SigningPolicy(
+        require_signature=require_signature,
+        trusted_keys=tuple(Path(key) for key in trusted_keys),
+        revoked=tuple(revoked),
+    )
+    descriptor = _open(path)
+    try:
+        record = _proved_record(path, policy)
+        _refuse_other_build(path, record, expected_build_key)
+        _refuse_other_host(path, record, host or _this_host())
+        return _read(path, descriptor, record)
+    finally:
+        os.close(descriptor)
+
+
+def _open(path: Path) -> int:
+    try:
+        return open_regular(path)
+    except OSError as error:
+        raise UnreadableEngineError(f"{path}: expected an engine, got {error.strerror or error}") from error
+
+
+def _proved_record(path: Path, policy: SigningPolicy) -> BuildRecord:
+    """Return the record beside an engine, once sidecar and signature bear it out."""
+    digest = Sha256Sidecar.read(path)
+    record_file = record_path(path)
+    try:
+        content = read_record_bytes(record_file)
+        record = parse_record(content, record_file)
+    except FileNotFoundError:
+        raise MissingRecordError(f"{record_file}: expected a build record beside the engine, found none") from None
+    except RecordError as error:
+        raise InvalidRecordError(error.message) from error
+    if record.engine_name != path.name:
+        raise RecordMismatchError(
+            f"{record_file}: expected the record of this engine, got that of {record.engine_name}"
+        )
+    if record.sha256 != digest:
+        raise RecordMismatchError(
+            f"{path}: expected sidecar and record to agree, got {digest[:12]}… and {record.sha256[:12]}…"
+        )
+    if policy != SigningPolicy():
+        from c10.signing.check import check_signature  # imports cryptography
+
+        check_signature(path, content, policy, sha256=record.sha256)
+    return record
+
+
+def _refuse_other_build(path: Path, record: BuildRecord, expected: str | None) -> None:
+    if expected not in {None, record.build_key}:
+        raise BuildKeyMismatchError(
+            f"{path}: expected the build {str(expected)[:12]}…, got {record.build_key[:12]}… of {record.finished_on}"
+        )
+
+
+def _refuse_other_host(path: Path, record: BuildRecord, host: HostCapabilities) -> None:
+    try:
+        words = tuple(describe(difference) for difference in misfits(record, host))
+    except (C10Error, KeyError, TypeError, ValueError, AttributeError) as error:
+        raise InvalidRecordError(f"{record_path(path)}: expected the facts of a host, got {error!r}") from error
+    if words:
+        raise HostMismatchError(
+            f"{path}: expected an engine for this host, got one for another: {'; '.join(words)}",
+            remedy="Build it on this host: `doit engines`.",
+            differences=words,
+        )
+
+
+def _this_host() -> HostCapabilities:
+    try:
+        return probe_host()
+    except HostProbeError:  # a container that cannot tell its JetPack: unknown, and no contradiction
+        return probe_host(jetpack="none")
+
+
+def _read(path: Path, descriptor: int, record: BuildRecord) -> memoryview:
+    size = os.fstat(descriptor).st_size
+    if size != record.size:
+        raise DigestMismatchError(f"{path}: expected {record.size} bytes, got {size}")
+    buffer = memoryview(bytearray(size))
+    try:
+        sha256 = _fill(descriptor, buffer)
+    except OSError as error:
+        raise UnreadableEngineError(f"{path}: expected a readable engine, got {error.strerror or error}") from error
+    if sha256 != record.sha256:
+        raise DigestMismatchError(f"{path}: expected digest {record.sha256[:12]}…, got {sha256[:12]}…")
+    return buffer.toreadonly()
+
+
+def _fill(descriptor: int, buffer: memoryview) -> str:
+    """Read into the buffer and return the digest of what arrived; one core reads while another hashes."""
+    from concurrent.futures import ThreadPoolExecutor  # the import of c10 is to stay cheap
+
+    sha256, filled = hashlib.sha256(), 0
+    with ThreadPoolExecutor(1) as hasher:
+        while count := os.readv(descriptor, [buffer[filled : filled + _CHUNK]]):
+            hasher.submit(sha256.update, buffer[filled : filled + count])
+            filled += count
+    return sha256.hexdigest()

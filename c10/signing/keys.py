@@ -1,0 +1,110 @@
+"""Ed25519 keys in PEM files, as openssl makes them. May import errors; imports cryptography, lazily."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from c10.errors import SigningError
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+
+_MAKE: Final = "Make one with: openssl genpkey -algorithm ed25519"
+_PEM_MAX: Final = 1 << 16  # bytes; an Ed25519 key has 120
+
+
+@dataclass(frozen=True, slots=True)
+class PublicKey:
+    """A key to check with. ``name`` is the file that it came from."""
+
+    keyid: str
+    name: str
+    _key: Ed25519PublicKey
+
+    def verifies(self, data: bytes, signature: bytes) -> bool:
+        """Whether this key's owner signed ``data``."""
+        from cryptography.exceptions import InvalidSignature
+
+        try:
+            self._key.verify(signature, data)
+        except InvalidSignature:
+            return False
+        return True
+
+
+@dataclass(frozen=True, slots=True)
+class PrivateKey:
+    """A key to sign with."""
+
+    public: PublicKey
+    _key: Ed25519PrivateKey
+
+    def sign(self, data: bytes) -> bytes:
+        """Return the signature of ``data``."""
+        return self._key.sign(data)
+
+
+def load_public_key(path: Path) -> PublicKey:
+    """Read a public key. Raises SigningError."""
+    serialization, ed25519 = _cryptography()
+    content = _read(path, "a public key")
+    try:
+        key = serialization.load_pem_public_key(content)
+    except Exception as error:
+        raise SigningError(
+            f"{path}: expected an Ed25519 public key in PEM, got {_words(error)}",
+            remedy="Take it out of the private key with: openssl pkey -in private.pem -pubout",
+        ) from error
+    if not isinstance(key, ed25519.Ed25519PublicKey):
+        raise SigningError(f"{path}: expected an Ed25519 public key, got {type(key).__name__}", remedy=_MAKE)
+    return _public(key, path)
+
+
+def load_private_key(path: Path) -> PrivateKey:
+    """Read a private key; one that is encrypted is refused: nobody is there to be asked. Raises SigningError."""
+    serialization, ed25519 = _cryptography()
+    content = _read(path, "a private key")
+    try:
+        key = serialization.load_pem_private_key(content, password=None)
+    except Exception as error:
+        raise SigningError(
+            f"{path}: expected an Ed25519 private key in PEM without a password, got {_words(error)}", remedy=_MAKE
+        ) from error
+    if not isinstance(key, ed25519.Ed25519PrivateKey):
+        raise SigningError(f"{path}: expected an Ed25519 private key, got {type(key).__name__}", remedy=_MAKE)
+    return PrivateKey(_public(key.public_key(), path), key)
+
+
+def _public(key: Ed25519PublicKey, path: Path) -> PublicKey:
+    serialization, _ = _cryptography()
+    der = key.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
+    return PublicKey(hashlib.sha256(der).hexdigest(), path.name, key)
+
+
+def _read(path: Path, what: str) -> bytes:
+    try:
+        with path.open("rb") as file:
+            return file.read(_PEM_MAX)
+    except OSError as error:
+        raise SigningError(
+            f"{path}: expected {what}, got {error.strerror or error}", remedy="Correct [signing] in backbones.toml."
+        ) from error
+
+
+def _words(error: Exception) -> str:
+    return (str(error).partition("\n")[0] or type(error).__name__)[:200]  # never the file's content
+
+
+def _cryptography() -> tuple[Any, Any]:
+    try:
+        from cryptography.hazmat.primitives import serialization
+        from cryptography.hazmat.primitives.asymmetric import ed25519
+    except ImportError as error:
+        raise SigningError(
+            f"signatures: expected the Python package cryptography, got {error}",
+            remedy="Install it with: pip install 'c10[sign]'",
+        ) from error
+    return serialization, ed25519

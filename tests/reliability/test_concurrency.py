@@ -1,0 +1,119 @@
+"""Several at once: each engine is compiled once, the others wait, look again and reuse."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+
+from .concurrency import built_once
+from .figures import FIGURES
+from .project import How, Project
+
+DOIT = Path(sys.executable).with_name("doit")
+
+
+@pytest.mark.parametrize("rounds", [2, pytest.param(25, marks=pytest.mark.soak)], ids=["sample", "long"])
+def test_four_at_once_on_a_cold_cache_compile_each_engine_once(project: Project, rounds: int) -> None:
+    for _ in range(rounds):
+        shutil.rmtree(project.cache, ignore_errors=True)
+        Path(project.dep_file).unlink(missing_ok=True)
+        runs = built_once(project, 4)
+        assert sum(len(run.models("BUILT")) for run in runs) == len(project.models)
+        assert sum(len(run.models("REUSED")) for run in runs) == 3 * len(project.models)
+        FIGURES["rounds of four doit at once"] += 1
+
+
+def test_four_at_once_after_a_change_compile_each_engine_once(project: Project) -> None:
+    project.run()
+    for model in project.models:
+        project.set_onnx(model, b"version two")
+    built_once(project, 4)
+
+
+def test_several_processes_of_one_doit_compile_each_engine_once(project: Project) -> None:
+    (run,) = built_once(project, 1, "-n", "4", "engines")
+    assert run.models("BUILT") == set(project.models)
+    assert project.run("-n", "4", "engines").models("REUSED") == set(project.models)
+
+
+def test_always_execute_forces_each_of_two_at_once(project: Project) -> None:
+    project.run()
+    started = [project.start("-a", "engines") for _ in range(2)]
+    for run in [one.wait() for one in started]:
+        assert run.status == 0, run.text
+        assert run.models("BUILT") == set(project.models)
+    assert len(project.compiles()) == 3 * len(project.models)
+    assert project.run().models("REUSED") == set(project.models)
+
+
+def test_who_waits_says_so_and_the_death_of_the_holder_frees_the_lock(project: Project) -> None:
+    project.behave(sleep=30)
+    holder = project.start("engines:alpha")
+    _await(lambda: len(project.compiles()) == 1)
+    project.behave()
+    waiting = project.start("engines:alpha", how=How(timeout=20))
+    time.sleep(0.3)
+    assert len(project.compiles()) == 1  # it waits
+    holder.kill()
+    assert holder.wait().status == -signal.SIGKILL
+    run = waiting.wait()
+    project.check(run)
+    assert run.models("BUILT") == {"alpha"}
+
+
+def test_a_live_process_keeps_its_temporary_file(project: Project) -> None:
+    project.run()
+    orphan = project.cache / f".{project.engine('alpha').name}.0000.tmp"
+    project.behave(sleep=30)
+    holder = project.start("-a", "engines:alpha")
+    _await(lambda: len(project.compiles()) == 3)
+    orphan.write_bytes(b"of the one that is building")
+    assert project.run().models("REUSED") == set(project.models)
+    assert orphan.exists()
+    holder.kill()
+    holder.wait()
+    project.run()
+    assert not orphan.exists()
+
+
+@pytest.mark.skipif(find_spec("tensorrt_rtx") is None, reason="needs TensorRT-RTX, which compiles without a GPU")
+def test_four_real_compilers_at_once(folder: Path) -> None:
+    shutil.copyfile(light_model("squeezenet"), folder / "squeezenet.onnx")
+    (folder / "dodo.py").write_text("from c10.tasks import DOIT_CONFIG, task_engines\n", "utf-8")
+    (folder / "backbones.toml").write_text(
+        'runtime = "tensorrt_rtx"\n[[backbones]]\nmodel_name = "squeezenet"\nonnx_path = "squeezenet.onnx"\n'
+        'expected_input_shape = [1, 3, 224, 224]\ninput_name = "data_0"\n',
+        "utf-8",
+    )
+    environment = {**os.environ, "C10_LOG_FORMAT": "json"}
+    command = f'for i in 1 2 3 4; do {DOIT} engines & pids="$pids $!"; done; for p in $pids; do wait $p || exit 9; done'
+    done = subprocess.run(
+        ["bash", "-c", command], cwd=folder, env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "Traceback" not in done.stderr
+    assert done.stderr.count('"event": "c10.engine.cache.miss"') == 1, done.stderr
+    assert (done.stdout.count("BUILT "), done.stdout.count("REUSED ")) == (1, 3), done.stdout
+
+
+def light_model(name: str) -> Path:
+    spec = find_spec("onnx")
+    assert spec is not None
+    assert spec.submodule_search_locations is not None
+    return Path(spec.submodule_search_locations[0], "backend", "test", "data", "light", f"light_{name}.onnx")
+
+
+def _await(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 20
+    while not condition():
+        assert time.monotonic() < deadline, "it did not come to pass"
+        time.sleep(0.005)

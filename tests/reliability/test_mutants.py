@@ -1,0 +1,171 @@
+"""The suite fails on a c10 that lacks what the suite is for: each mutant is caught by the check meant for it."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+import c10
+
+from .concurrency import built_once
+from .disks import EXT4, Disk
+from .faults import Fault
+from .figures import FIGURES, NEVER
+from .powercut import SCENARIOS, Rig
+from .project import How, Project, Zygote
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """A defect: in a module of c10, one text in place of another."""
+
+    name: str
+    module: str
+    old: str
+    new: str
+
+
+NO_FILE_SYNC = Mutant("no fsync of the file", "publish.py", "        os.fsync(descriptor)\n        #", "        #")
+NO_DIRECTORY_SYNC = Mutant(
+    "no fsync of the directory", "publish.py", "            sync_directory(self.path.parent)\n", ""
+)
+RECORD_FIRST = Mutant(
+    "record before engine",
+    "action.py",
+    "    publish(target.record_path, content)\n",
+    """
+    late = [(path, path.read_bytes()) for path in (target.engine_path, target.sidecar_path)]
+    for path, _ in late:
+        path.unlink()
+    publish(target.record_path, content)
+    for path, data in late:
+        publish(path, data)
+""",
+)
+SIDECAR_FIRST = Mutant(
+    "sidecar before engine",
+    "sidecar.py",
+    "                engine.commit()\n                sidecar.commit()\n",
+    "                sidecar.commit()\n                engine.commit()\n",
+)
+NO_VERIFY = Mutant(
+    "verify skipped",
+    "verdict.py",
+    "actual = engine_digest(engine_path).sha256",
+    "actual = expected if engine_path.stat().st_size else ''",
+)
+NO_INPUTS = Mutant("inputs not compared", "verdict.py", "    if changed:\n", "    if False:\n")
+NO_LOCK = Mutant(
+    "no lock",
+    "locks.py",
+    "            lock(file, LockFlags.EXCLUSIVE | LockFlags.NON_BLOCKING)",
+    "            pass",
+)
+NO_SIZE_CHECK = Mutant("a lying write believed", "publish.py", "!= view.nbytes:", "< 0:")
+NO_TIDY = Mutant("orphans left", "reporter.py", "        tidy(self._reused)\n", "")
+_CUTS: Final = (None, *(Fault("rename", n, "signal=SIGKILL") for n in range(1, 7)))
+
+
+@contextmanager
+def mutated(mutant: Mutant | None, folder: Path) -> Iterator[Zygote]:
+    """Serve a c10 with the defect; without one, the same way, for comparison."""
+    package = folder / "mutant"
+    shutil.copytree(Path(c10.__file__).parent, package / "c10", ignore=shutil.ignore_patterns("__pycache__"))
+    if mutant is not None:
+        module = package / "c10" / mutant.module
+        text = module.read_text("utf-8")
+        assert text.count(mutant.old) == 1, f"{mutant.name}: the text to replace stands {text.count(mutant.old)} times"
+        module.write_text(text.replace(mutant.old, mutant.new), "utf-8")
+    before = {name: FIGURES[name] for name in NEVER}  # what a mutant does wrong is not c10's doing
+    with closing(Zygote(package)) as zygote:
+        yield zygote
+    for name, value in before.items():
+        FIGURES[name] = value
+
+
+def _cut_everywhere(zygote: Zygote, folder: Path) -> None:
+    """The power-cut check: a cold build, cut at each rename and at the end, the journal written or not."""
+    rig = Rig(SCENARIOS[0], Disk(EXT4, folder), folder, zygote)
+    for flag in (1, 2):
+        for fault in _CUTS:
+            rig.cut(fault, flag)
+
+
+def _flip_a_byte(zygote: Zygote, folder: Path) -> None:
+    project = Project(folder / "project", zygote)
+    project.run()
+    with project.engine("alpha").open("r+b") as engine:
+        engine.seek(5000)
+        engine.write(bytes([engine.read(1)[0] ^ 1]))
+    assert project.run().models("BUILT") == {"alpha"}
+
+
+def _change_an_onnx(zygote: Zygote, folder: Path) -> None:
+    project = Project(folder / "project", zygote)
+    project.run()
+    project.set_onnx("alpha", b"version two")
+    assert project.run().models("BUILT") == {"alpha"}
+
+
+def _four_at_once(zygote: Zygote, folder: Path) -> None:
+    built_once(Project(folder / "project", zygote), 4)
+
+
+def _believe_a_disk(zygote: Zygote, folder: Path) -> None:
+    """A write that is reported whole and is not: strace's ``retval``."""
+    from .faults import engine_paths, traced
+
+    project = Project(folder / "project", zygote)
+    run, _ = traced(project, engine_paths(project, "aa"), ("engines",), Fault("write", 1, "retval=200000"), "aa")
+    project.check(run)
+
+
+def _leave_an_orphan(zygote: Zygote, folder: Path) -> None:
+    project = Project(folder / "project", zygote)
+    project.run()
+    assert project.run("-a", "engines", how=How(env={"STUB_MODE": "die:fsync:1"})).status == 9
+    assert len(project.temporaries()) == 1
+    assert project.run().models("REUSED") == set(project.models)
+    assert project.temporaries() == []
+
+
+_Check = Callable[[Zygote, Path], None]
+_ROOT: Final = pytest.mark.root
+#: Mutant, the check that catches it, and what that check says.
+CAUGHT_BY: Final = [
+    pytest.param(NO_FILE_SYNC, _cut_everywhere, "is not whole|reported and lost", marks=_ROOT),
+    pytest.param(NO_DIRECTORY_SYNC, _cut_everywhere, "new are|reported and lost", marks=_ROOT),
+    pytest.param(RECORD_FIRST, _cut_everywhere, "new are .False, False, True.", marks=_ROOT),
+    pytest.param(SIDECAR_FIRST, _cut_everywhere, "new are .False, True, False.", marks=_ROOT),
+    pytest.param(NO_SIZE_CHECK, _believe_a_disk, "BUILT alpha: not an engine", marks=_ROOT),
+    pytest.param(NO_VERIFY, _flip_a_byte, "REUSED alpha: not an engine"),
+    pytest.param(NO_INPUTS, _change_an_onnx, "REUSED alpha: built from other inputs"),
+    pytest.param(NO_LOCK, _four_at_once, "engine.*engine.*engine"),
+    pytest.param(NO_TIDY, _leave_an_orphan, r"\.tmp"),
+]
+
+
+@pytest.mark.parametrize(("mutant", "check", "says"), CAUGHT_BY, ids=lambda value: getattr(value, "name", None))
+def test_each_mutant_is_caught(mutant: Mutant, check: _Check, says: str, folder: Path) -> None:
+    with mutated(mutant, folder) as zygote, pytest.raises(AssertionError, match=says):
+        check(zygote, folder)
+    FIGURES["mutants caught"] += 1
+
+
+@pytest.mark.parametrize(
+    "check",
+    [
+        pytest.param(check, marks=_ROOT if check in {_cut_everywhere, _believe_a_disk} else ())
+        for check in dict.fromkeys(param.values[1] for param in CAUGHT_BY)
+    ],
+    ids=lambda check: check.__name__,
+)
+def test_and_the_same_check_passes_on_the_real_one(check: _Check, folder: Path) -> None:
+    with mutated(None, folder) as zygote:
+        check(zygote, folder)

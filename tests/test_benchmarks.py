@@ -1,0 +1,155 @@
+"""The benchmarks run and measure what they say, in a short form. How fast anything is, is asserted nowhere."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+BENCHMARKS = Path(__file__).parent.parent / "benchmarks"
+SIZES = ["--engines", "2", "--many", "10", "--verify-rounds", "3", "--rounds", "2", "--start-rounds", "2"]
+
+strace = pytest.mark.skipif(shutil.which("strace") is None, reason="needs strace (Debian: strace)")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def modules() -> Iterator[None]:
+    """Make the benchmarks' own modules importable, as they are for run.py."""
+    before = dict(sys.modules)
+    sys.path.insert(0, str(BENCHMARKS))
+    yield
+    sys.path.remove(str(BENCHMARKS))
+    for name in sys.modules.keys() - before.keys():
+        if str(BENCHMARKS) in str(getattr(sys.modules[name], "__file__", "")):
+            del sys.modules[name]
+
+
+def benchmark(work: Path, *arguments: str) -> tuple[str, dict[str, Any]]:
+    """Run run.py as a user does; return what it printed and the rows by their first column."""
+    found = work / "found.json"
+    command = [sys.executable, str(BENCHMARKS / "run.py"), "--quick", "--work", str(work), "--json", str(found), *SIZES]
+    done = subprocess.run([*command, *arguments], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    rows = json.loads(found.read_text("utf-8"))["rows"]
+    return done.stdout, {row["what"]: row for row in rows}
+
+
+@strace
+def test_a_warm_run_is_compared_and_its_reads_are_counted(tmp_path: Path) -> None:
+    printed, rows = benchmark(tmp_path, "--only", "warm", "--peers", "sha256sum -c")
+    assert "warm `doit engines`, 2 engines of 2 MB" in rows
+    (peer,) = (row for what, row in rows.items() if what.startswith("the same, against sha256sum -c"))
+    assert peer["note"] == "it reads 100% of the bytes"
+    assert rows["bytes of ONNX read when nothing changed"]["measured"] == "0"
+    assert rows["bytes of engines read"]["measured"] == "1.000 × B"
+    assert all(f"| {what} |" in printed for what in rows)
+    assert "load average" in printed
+
+
+def test_every_other_benchmark_answers(tmp_path: Path) -> None:
+    _, rows = benchmark(tmp_path, "--only", "many", "start", "verify", "load", "growth")
+    expected = {
+        "warm, 10 engines of 10 kB",
+        "cost of one more, 2 to 10, over 1 to 2",
+        "`doit list`, 10 engines",
+        "`doit info`, 10 engines",
+        "one verification of 2 MB, p99 of 3",
+        "`load_engine`, 2 MB",
+        "`load_engine`, 2 MB, peak memory",
+        "10 × 100 kB",
+        "`-n 2`, 10 × 10 kB, over the serial run",
+    }
+    assert expected <= rows.keys()
+    assert not [row for row in rows.values() if "not run" in row["note"]]
+
+
+def test_the_cold_build_and_the_script_make_the_same_engine(tmp_path: Path) -> None:
+    pytest.importorskip("tensorrt_rtx", reason="needs TensorRT-RTX: pip install 'c10[rtx]'")
+    _, rows = benchmark(tmp_path, "--only", "cold", "--cold-rounds", "1", "--synthetic-mb", "5")
+    (build,) = (row for what, row in rows.items() if what.startswith("whole cold build of a synthetic stack"))
+    assert build["note"] == "both engines are the same bytes"
+
+
+def test_a_corpus_is_reused_and_made_anew_for_other_sizes(tmp_path: Path) -> None:
+    from corpora import make
+
+    engine = tmp_path / make(tmp_path, 1, 1000, 10).folder / "engines"
+    before = {path.name: path.stat().st_mtime_ns for path in engine.glob("*.engine")}
+    assert len(before) == 1
+    make(tmp_path, 1, 1000, 10)
+    assert {path.name: path.stat().st_mtime_ns for path in engine.glob("*.engine")} == before
+    make(tmp_path, 1, 1000, 20)
+    assert {path.name: path.stat().st_mtime_ns for path in engine.glob("*.engine")} != before
+
+
+@strace
+@pytest.mark.parametrize("way", ["read", "mmap"])
+def test_bytes_read_counts_each_way_to_read(tmp_path: Path, way: str) -> None:
+    from measure import Command, bytes_read
+
+    (tmp_path / "a.engine").write_bytes(bytes(10_000))
+    (tmp_path / "b.onnx").write_bytes(bytes(500))
+    ways = {
+        "read": "import os; f = os.open('a.engine', 0); os.read(f, 6000); os.pread(f, 5000, 0)",
+        "mmap": "import mmap; f = open('a.engine', 'rb'); mmap.mmap(f.fileno(), 10000, access=mmap.ACCESS_READ)",
+    }
+    command = Command([sys.executable, "-c", ways[way]], tmp_path, {})
+    expected = {"read": 11_000, "mmap": 10_000}[way]
+    assert bytes_read(command, (".engine", ".onnx"), tmp_path) == {".engine": expected, ".onnx": 0}
+
+
+def test_a_command_that_fails_is_no_measurement(tmp_path: Path) -> None:
+    from measure import Command
+
+    with pytest.raises(RuntimeError, match="exit status 3: broken"):
+        Command([sys.executable, "-c", "print('broken'); raise SystemExit(3)"], tmp_path, {}).run()
+
+
+def test_peak_memory_is_that_of_all_processes_together(tmp_path: Path) -> None:
+    from measure import Command
+
+    hold = "import time; data = b'x' * {}; time.sleep(0.5)"
+    both = f"import subprocess, sys; data = b'x' * 60_000_000; subprocess.run([sys.executable, '-c', {hold!r}])"
+    tree = Command([sys.executable, "-c", both.replace("{}", "80_000_000")], tmp_path, {}).run_tree()
+    assert tree.peak_mb > 140_000_000 / 2**20
+
+
+def test_a_goal_is_met_by_the_median() -> None:
+    from measure import Spread
+    from table import Row, render
+
+    spread = Spread.of([0.5, 3.0, 1.0])
+    assert (spread.median, spread.low, spread.high) == (1.0, 0.5, 3.0)
+    row = Row("what", "goal", "measured", spread)
+    assert row.met == "yes"
+    assert Row("what", "goal", "measured", Spread.of([1.01])).met == "no"
+    assert "| what | goal | measured | 1.00 (0.50–3.00) | yes |  |" in render([row])
+
+
+def test_cases_alternate() -> None:
+    from measure import Sample, alternate
+
+    order: list[str] = []
+
+    def case(name: str) -> Sample:
+        order.append(name)
+        return Sample(1, 1, 1)
+
+    runs = alternate(2, lambda: case("a"), lambda: case("b"), warm_up=1)
+    assert "".join(order) == "ab" * 3
+    assert len(runs) == 2
+
+
+def test_no_setting_of_the_shell_slows_the_measured_python_down(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from measure import Command
+
+    monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "1")
+    Command([sys.executable, "-c", "import sys; sys.exit(sys.dont_write_bytecode)"], tmp_path, {}).run()

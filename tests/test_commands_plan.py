@@ -1,0 +1,158 @@
+"""`doit engines-plan`: what a run would do, here and on another host."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from command_corpus import add_jetson_engines, as_json, cold_corpus, command, untouched, warm_corpus
+from harness import Corpus, doit, flip_byte, run
+from networks import matmul_network
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return warm_corpus(tmp_path / "checkout")
+
+
+@pytest.fixture
+def jetson(corpus: Corpus) -> Corpus:
+    """A cache that an Orin filled; the plan is made on another machine, without its dodo.py."""
+    corpus.host |= {"trt_version": "10.3.0.26", "sm_count": 16, "device_name": "Orin", "cuda_driver": "12.6"}
+    assert run("doit", corpus).rc == 0
+    (corpus.folder / "dodo.py").unlink()
+    return corpus
+
+
+def plan(folder: Path, *arguments: str) -> dict[str, tuple[str, str]]:
+    return {e["model_name"]: (e["action"], e["why"]) for e in as_json(folder, "engines-plan", *arguments)["engines"]}
+
+
+def test_a_warm_corpus_is_reused_and_the_run_agrees(folder: Path) -> None:
+    before = untouched(folder)
+    assert "Nothing to build: all 2 engines would be reused." in command(folder, "engines-plan").stdout
+    assert untouched(folder) == before
+    assert doit(folder, "engines").stdout.count("REUSED ") == 2
+
+
+def test_a_changed_model_is_built_and_the_run_agrees(folder: Path) -> None:
+    matmul_network(folder / "models" / "left_eye.onnx", batch=4, seed=99)
+    found = plan(folder)
+    assert found["left_eye"][0] == "build"
+    assert found["left_eye"][1].startswith("ONNX changed: sha256 ")
+    assert found["right_eye"][0] == "reuse"
+    text = command(folder, "engines-plan").stdout
+    assert "1 of 2 engines to build, about " in text
+    ran = doit(folder, "engines").stdout
+    assert (ran.count("BUILT "), ran.count("REUSED ")) == (1, 1)
+
+
+def test_a_cold_corpus_is_built_and_nobody_knows_how_long(tmp_path: Path) -> None:
+    folder = cold_corpus(tmp_path / "checkout")
+    text = command(folder, "engines-plan").stdout
+    assert "2 of 2 engines to build. Build them with: doit engines" in text
+    assert not (folder / "engines").exists()
+
+
+def test_a_missing_model_is_said(tmp_path: Path) -> None:
+    folder = cold_corpus(tmp_path / "checkout")
+    (folder / "models" / "left_eye.onnx").unlink()
+    assert plan(folder)["left_eye"] == (
+        "build",
+        "no engine yet; models/left_eye.onnx is not there yet, and has to be for the build",
+    )
+
+
+def test_an_engine_that_is_gone_has_no_new_name(jetson: Corpus) -> None:
+    jetson.engine("aliked").unlink()
+    why = plan(jetson.folder, "--host", "sm=87,jp=6.2,trt=10.3")["aliked"][1]
+    assert why == "the engine is gone, only files beside it are left"
+
+
+def test_damage_is_a_reason(folder: Path) -> None:
+    flip_byte(next((folder / "engines").glob("left_eye*.engine")))
+    assert plan(folder)["left_eye"][1].startswith("digest_mismatch: ")
+
+
+@pytest.mark.parametrize("form", [("--host", "{}"), ("--host={}",)])
+def test_the_same_host_reuses_if_what_is_not_stated_is_unchanged(jetson: Corpus, form: tuple[str, ...]) -> None:
+    found = plan(jetson.folder, *(part.format("sm=87,jp=6.2,trt=10.3") for part in form))
+    assert found["aliked"] == (
+        "reuse",
+        "intact, and reused there if these are the same: "
+        "runtime version 10.3.0.26, SM count 16, GPU Orin, CUDA driver 12.6",
+    )
+
+
+@pytest.mark.parametrize(
+    ("fact", "why"),
+    [
+        ("sm_count=8", "SM count 16 → 8 (power mode changed?)"),
+        ("trt_version=10.3.0.30", "TensorRT 10.3.0.26 → 10.3.0.30"),
+        ("device_name=Orin Nano", "GPU Orin → Orin Nano (another GPU?)"),
+    ],
+)
+def test_a_stated_fact_that_differs_is_a_reason(jetson: Corpus, fact: str, why: str) -> None:
+    assert plan(jetson.folder, "--host", f"sm=87,jp=6.2,trt=10.3,{fact}")["aliked"] == ("build", why)
+
+
+def test_a_jetpack_upgrade_is_a_new_name(jetson: Corpus) -> None:
+    before = untouched(jetson.folder)
+    text = command(jetson.folder, "engines-plan", "--host", "sm=87,jp=6.2.1,trt=10.3").stdout
+    assert text.count("JetPack 6.2 → 6.2.1: new name, nothing there yet") == 3
+    assert "3 of 3 engines to build, about " in text
+    assert text.startswith("backbones.toml on another host: sm87, JetPack 6.2.1, TensorRT 10.3; cache_root engines\n")
+    document = as_json(jetson.folder, "engines-plan", "--host", "sm=87,jp=6.2.1,trt=10.3")
+    assert document["other_host"] is True
+    assert document["counts"] == {"build": 3}
+    assert document["engines"][0]["nearest"] == "dinov2_vpr__sm87_jp6.2_trt10.3_fp16.engine"
+    assert document["engines"][0]["nearest_differences"] == [
+        {"fact": "host.jp", "words": "JetPack", "old": "6.2", "new": "6.2.1"}
+    ]
+    assert untouched(jetson.folder) == before
+
+
+def test_the_nearest_engine_says_all_that_differs(jetson: Corpus) -> None:
+    jetson.onnx("aliked").write_bytes(b"\x08\x08\x12\x05other")
+    found = plan(jetson.folder, "--host", "sm=87,jp=7.1,trt=10.13")
+    assert found["lightglue"][1] == "JetPack 6.2 → 7.1; TensorRT 10.3 → 10.13: new name, nothing there yet"
+    assert found["aliked"][1].startswith(
+        "JetPack 6.2 → 7.1; TensorRT 10.3 → 10.13: new name, nothing there yet; ONNX changed: "
+    )
+
+
+def test_engines_of_another_runtime_say_nothing_of_time(folder: Path) -> None:
+    stderr = command(folder, "engines-plan", "--host", "sm=90,trt=10.9", rc=3).stderr
+    assert 'The configuration says runtime = "tensorrt_rtx".' in stderr
+    config = folder / "backbones.toml"
+    config.write_text(config.read_text().replace("tensorrt_rtx", "auto"))
+    add_jetson_engines(folder, "left_eye")
+    near, other = as_json(folder, "engines-plan", "--host", "sm=90,trt=10.9")["engines"]
+    assert near["nearest"] == "left_eye__sm87_jp6.2_trt10.3_fp16.engine"
+    assert near["last_duration_s"] > 0
+    assert (other["nearest"], other["last_duration_s"], other["why"]) == (None, None, "no engine yet")
+
+
+@pytest.mark.parametrize(
+    ("host", "words"),
+    [
+        ("sm=87,jetpack=6.2", "expected FIELD=VALUE"),
+        ("nonsense", "expected FIELD=VALUE"),
+        ("sm=87,jp=6.2", "no TensorRT library"),
+        ("sm=eighty,trt=10.3", "expected a compute capability"),
+    ],
+)
+def test_a_host_that_cannot_be_is_3_and_shows_how(jetson: Corpus, host: str, words: str) -> None:
+    stderr = command(jetson.folder, "engines-plan", f"--host={host}", rc=3).stderr
+    assert words in stderr
+
+
+def test_an_empty_folder_and_a_needless_argument_are_3(tmp_path: Path) -> None:
+    assert "backbones.toml: expected a configuration" in command(tmp_path, "engines-plan", rc=3).stderr
+    assert "expected no argument, got 'left_eye'" in command(tmp_path, "engines-plan", "left_eye", rc=3).stderr
+
+
+def test_an_empty_corpus_is_said(tmp_path: Path) -> None:
+    (tmp_path / "backbones.toml").write_text("")
+    assert "no backbone, nothing to build" in command(tmp_path, "engines-plan").stdout
+    assert as_json(tmp_path, "engines-plan")["engines"] == []

@@ -1,0 +1,236 @@
+"""The import rules of the design, read off the source: layers, no cycles, and no compiler outside its layer."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+from importlib import import_module
+from pathlib import Path
+
+import pytest
+
+import c10
+
+ROOT = Path(c10.__file__).parent
+COMPILERS = {"tensorrt", "tensorrt_rtx", "onnx", "onnxconverter_common", "numpy"}
+
+#: Who knows doit. Nothing else does, and nothing else imports one of these.
+DOIT_LAYER = {
+    "c10.tasks", "c10.uptodate", "c10.reporter", "c10.compiler", "c10.database", "c10.image_task", "c10.commands"
+}  # fmt: skip
+#: Who runs in the compiling child; the rest of c10 sees of the runtimes what is left.
+CHILD = {"c10.runtimes." + name for name in ("build", "precision", "network", "worker", "fp16", "configure")}
+
+
+@dataclass(frozen=True)
+class Import:
+    """One module that another imports: when it is loaded, later (lazy), or never, for type checkers alone."""
+
+    module: str
+    lazy: bool
+    typing: bool
+
+
+def name_of(path: Path) -> str:
+    parts = path.relative_to(ROOT.parent).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+SOURCES = {name_of(path): path for path in sorted(ROOT.rglob("*.py"))}
+
+
+@cache
+def tree_of(module: str) -> ast.Module:
+    return ast.parse(SOURCES[module].read_text("utf-8"))
+
+
+@cache
+def imports_of(module: str) -> tuple[Import, ...]:
+    return tuple(_imports(tree_of(module), lazy=False, typing=False))
+
+
+def _imports(node: ast.AST, *, lazy: bool, typing: bool) -> Iterator[Import]:
+    for child in ast.iter_child_nodes(node):
+        inside = lazy or isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda)
+        if isinstance(child, ast.Import):
+            yield from (Import(alias.name, lazy, typing) for alias in child.names)
+        elif isinstance(child, ast.ImportFrom):
+            assert child.level == 0, "imports are absolute"
+            for alias in child.names:
+                inner = f"{child.module}.{alias.name}"
+                yield Import(inner if inner in SOURCES else str(child.module), lazy, typing)
+        elif isinstance(child, ast.If) and ast.unparse(child.test) == "TYPE_CHECKING":
+            for part in child.body:
+                yield from _imports(ast.Module([part], []), lazy=inside, typing=True)
+            for part in child.orelse:
+                yield from _imports(ast.Module([part], []), lazy=inside, typing=typing)
+        else:
+            yield from _imports(child, lazy=inside, typing=typing)
+
+
+def own_imports(module: str) -> set[str]:
+    """Return the modules of c10 that a module imports, sooner or later."""
+    return {i.module for i in imports_of(module) if i.module in SOURCES and not i.typing} - {module}
+
+
+def is_in(module: str, group: set[str]) -> bool:
+    return any(module == name or module.startswith(f"{name}.") for name in group)
+
+
+def test_the_look_at_imports_sees_each_kind() -> None:
+    source = """
+import json
+if TYPE_CHECKING:
+    from c10.spec import BuildConfig
+else:
+    import os
+def f():
+    import onnx
+    from c10 import events
+    class Inner:
+        from c10.runtimes import build
+"""
+    assert list(_imports(ast.parse(source), lazy=False, typing=False)) == [
+        Import("json", lazy=False, typing=False),
+        Import("c10.spec", lazy=False, typing=True),
+        Import("os", lazy=False, typing=False),
+        Import("onnx", lazy=True, typing=False),
+        Import("c10.events", lazy=True, typing=False),
+        Import("c10.runtimes.build", lazy=True, typing=False),
+    ]
+    assert len(SOURCES) > 40
+
+
+def test_no_import_cycle_lazy_ones_included() -> None:
+    done: set[str] = set()
+
+    def visit(module: str, above: tuple[str, ...]) -> None:
+        assert module not in above, " → ".join([*above[above.index(module) :], module])
+        if module not in done:
+            for imported in own_imports(module):
+                visit(imported, (*above, module))
+            done.add(module)
+
+    for module in SOURCES:
+        visit(module, ())
+    assert done == SOURCES.keys()
+
+
+@pytest.mark.parametrize("module", SOURCES)
+def test_only_the_doit_layer_knows_doit(module: str) -> None:
+    if not is_in(module, DOIT_LAYER):
+        assert not [i.module for i in imports_of(module) if i.module.partition(".")[0] == "doit"]
+        assert not [imported for imported in own_imports(module) if is_in(imported, DOIT_LAYER)]
+
+
+@pytest.mark.parametrize("module", SOURCES)
+def test_only_the_runtime_layer_imports_a_compiler_and_only_lazily(module: str) -> None:
+    compilers = [i for i in imports_of(module) if i.module.partition(".")[0] in COMPILERS and not i.typing]
+    assert not compilers or module in CHILD
+    assert all(i.lazy for i in compilers)
+    if module not in CHILD:  # nor by name
+        calls = [node for node in ast.walk(tree_of(module)) if isinstance(node, ast.Call)]
+        by_name = [call for call in calls if ast.unparse(call.func).endswith(("import_module", "__import__"))]
+        assert not by_name or module == "c10"
+
+
+@pytest.mark.parametrize("module", SOURCES)
+def test_what_runs_in_the_child_is_imported_by_the_runtime_layer_alone(module: str) -> None:
+    if not module.startswith("c10.runtimes"):
+        assert not own_imports(module) & CHILD
+    elif module not in CHILD:
+        assert not own_imports(module) & CHILD
+
+
+def test_lower_layers_do_not_look_up() -> None:
+    for lower, higher in {
+        "c10.spec": {"c10.config", "c10.target", "c10.record", "c10.verdict", "c10.runtimes", "c10.host"},
+        "c10.naming": {"c10.target", "c10.host", "c10.spec", "c10.runtimes"},
+        "c10.digest": {"c10.sources", "c10.sidecar", "c10.record", "c10.verdict"},
+        "c10.sidecar": {"c10.record", "c10.verdict", "c10.action", "c10.runtimes"},
+        "c10.record": {"c10.verdict", "c10.action", "c10.runtimes", "c10.corpus"},
+        "c10.verdict": {"c10.action", "c10.runtimes", "c10.corpus", "c10.events"},
+        "c10.host": {"c10.runtimes", "c10.target", "c10.spec", "c10.config"},
+        "c10.runtimes": {"c10.action", "c10.record", "c10.verdict", "c10.config", "c10.corpus", "c10.events"},
+    }.items():
+        for module in (name for name in SOURCES if is_in(name, {lower})):
+            reached: set[str] = set()
+            waiting = [module]
+            while waiting:
+                waiting += (new := own_imports(waiting.pop()) - reached)
+                reached |= new
+            assert not [name for name in reached if is_in(name, higher)], module
+
+
+@pytest.mark.parametrize("module", SOURCES)
+def test_each_module_says_what_it_is_for_and_what_it_may_import(module: str) -> None:
+    doc = ast.get_docstring(tree_of(module))
+    assert doc
+    if SOURCES[module].name != "__init__.py":
+        assert "May import" in " ".join(doc.split())
+
+
+def may_import(module: str) -> str:
+    """Return the sentence of a module's docstring that says what it may import."""
+    found = re.search(r"May import ([^.;:]*)", " ".join((ast.get_docstring(tree_of(module)) or "").split()))
+    return found.group(1) if found else ""
+
+
+@pytest.mark.parametrize("module", [name for name in SOURCES if may_import(name)])
+def test_each_module_imports_of_c10_what_it_says(module: str) -> None:
+    said = may_import(module)
+    imported = own_imports(module)
+    if said.startswith("nothing"):
+        assert not imported - {"c10.version"}
+        return
+    if re.search(r"\b(all|everything)\b", said):
+        return  # the layers above say what that is
+    siblings = module.rpartition(".")[0] if "siblings" in said or SOURCES[module].name == "__init__.py" else None
+    words = set(re.findall(r"[a-z0-9_]+", said))
+    for name in imported - {"c10.version"}:
+        parts = set(name.split(".")[1:])
+        is_sibling = siblings is not None and (is_in(name, {siblings}) or is_in(name, {module}))
+        assert is_sibling or parts & words, f"{module} imports {name}, and says that it may import {said}"
+
+
+def test_names_of_the_package_are_those_that_type_checkers_see() -> None:
+    seen: dict[str, set[str]] = {}
+    for node in ast.walk(tree_of("c10")):
+        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
+            for statement in node.body:
+                assert isinstance(statement, ast.ImportFrom)
+                assert all(alias.asname is None for alias in statement.names)
+                seen.setdefault(str(statement.module), set()).update(alias.name for alias in statement.names)
+    assert seen == {module: set(names) for module, names in c10._HOMES.items()}
+
+
+@pytest.mark.parametrize("name", sorted(c10.__all__))
+def test_each_name_of_the_package_is_there(name: str) -> None:
+    value = getattr(c10, name)
+    if name in c10._HOME_OF:
+        assert value is getattr(import_module(c10._HOME_OF[name]), name)
+
+
+def test_the_interface_is_complete() -> None:
+    fixed = """EngineCompiler EngineCompileRequest EngineCompileResult EngineCompileSummary CompileOutcome BackboneSpec
+    BackboneConfig C10ProvisioningConfig HostCapabilities EngineCacheEntry BuildConfig OptimizationProfile
+    CompileEngineCallable EngineFilenameSchema Sha256Sidecar C10Error ConfigError EngineBuildError CalibrationCacheError
+    VerificationError build_engine_compiler build_backbone_specs"""
+    assert set(fixed.split()) <= set(c10.__all__)
+    with pytest.raises(AttributeError, match="module 'c10' has no attribute 'nonsense'"):
+        c10.nonsense  # noqa: B018
+
+
+@pytest.mark.parametrize("module", SOURCES)
+def test_modules_and_functions_stay_small(module: str) -> None:
+    source = SOURCES[module].read_text("utf-8")
+    assert len(source.splitlines()) <= 300
+    code = [bool(line.strip()) and not line.strip().startswith("#") for line in source.splitlines()]
+    for node in ast.walk(tree_of(module)):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            body = node.body[1:] if ast.get_docstring(node) else node.body
+            lines = sum(code[body[0].lineno - 1 : node.end_lineno]) if body else 0
+            assert lines <= 30, f"{node.name}: {lines} lines"

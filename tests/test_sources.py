@@ -1,0 +1,151 @@
+"""Digests of sources: a file is read again exactly when it may have changed."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from c10.digest import FileDigest, FileSignature, digest_file
+from c10.errors import SourceError
+from c10.sources import SourceDigests
+
+
+class Counting:
+    """Counts the files that are really read."""
+
+    def __init__(self) -> None:
+        self.read: list[Path] = []
+
+    def __call__(self, path: Path) -> FileDigest:
+        self.read.append(path)
+        return digest_file(path)
+
+
+class Rested(Counting):
+    """Reads files as if their last change were long ago."""
+
+    def __call__(self, path: Path) -> FileDigest:
+        return super().__call__(path)._replace(lasting=True)
+
+
+def sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Path:
+    path = tmp_path / "model.onnx"
+    path.write_bytes(b"weights")
+    return path
+
+
+def test_a_source_that_stands_is_read_once(source: Path) -> None:
+    counting = Rested()
+    digests = SourceDigests(counting)
+    assert {digests.sha256(source) for _ in range(5)} == {sha256(source)}
+    assert counting.read == [source]
+
+
+@pytest.mark.parametrize("keep_mtime", [False, True])
+def test_a_source_that_changed_is_read_again(source: Path, keep_mtime: bool) -> None:  # noqa: FBT001
+    digests = SourceDigests()
+    old, status = digests.sha256(source), source.stat()
+    source.write_bytes(b"WEIGHTS")
+    if keep_mtime:
+        os.utime(source, ns=(status.st_atime_ns, status.st_mtime_ns))
+    assert digests.sha256(source) == sha256(source) != old
+
+
+def test_a_source_replaced_by_another_file_is_read_again(source: Path, tmp_path: Path) -> None:
+    digests = SourceDigests()
+    digests.sha256(source)
+    other = tmp_path / "other"
+    other.write_bytes(b"WEIGHTS")
+    os.utime(other, ns=(source.stat().st_atime_ns, source.stat().st_mtime_ns))
+    other.replace(source)
+    assert digests.sha256(source) == sha256(source)
+
+
+def test_a_later_run_trusts_what_stood_long_enough(source: Path) -> None:
+    first = SourceDigests(Rested())
+    first.sha256(source)
+    known = first.dump([source])
+    assert known == {str(source): [sha256(source), list(FileSignature.of(source.stat()))]}
+    counting = Counting()
+    later = SourceDigests(counting)
+    later.learn(known)
+    assert later.sha256(source) == sha256(source)
+    assert counting.read == []
+
+
+def test_a_file_hashed_just_after_it_was_written_is_not_trusted_later(source: Path) -> None:
+    digests = SourceDigests()
+    digests.sha256(source)
+    assert digests.dump([source]) == {}  # it may change again under the same time stamp
+
+
+def test_a_signature_rests_two_seconds_after_the_last_change(source: Path) -> None:
+    signature = FileSignature.of(source.stat())
+    assert not signature.rested(time.time_ns())
+    assert signature.rested(signature.changed_at_ns + 2_000_000_001)
+    assert not signature.rested(signature.changed_at_ns - 10**12)  # a clock that was set back
+
+
+def test_what_is_remembered_of_another_file_does_not_count(source: Path) -> None:
+    digests = SourceDigests()
+    signature = FileSignature.of(source.stat())
+    digests.learn({str(source): ["0" * 64, list(signature._replace(inode=signature.inode + 1))]})
+    assert digests.sha256(source) == sha256(source)
+
+
+@given(
+    st.dictionaries(
+        st.text(max_size=5),
+        st.recursive(st.none() | st.integers() | st.text(max_size=5), lambda i: st.lists(i, max_size=5), max_leaves=8),
+        max_size=4,
+    )
+)
+def test_garbage_that_is_remembered_is_ignored(garbage: dict[str, Any]) -> None:
+    digests = SourceDigests()
+    digests.learn(garbage)
+    for entry in digests.dump(map(Path, garbage)).values():
+        assert len(entry[1]) == 4
+
+
+def test_an_own_finding_wins_over_what_is_remembered(source: Path) -> None:
+    digests = SourceDigests(Rested())
+    digests.sha256(source)
+    digests.learn({str(source): ["0" * 64, list(FileSignature.of(source.stat()))]})
+    assert digests.sha256(source) == sha256(source)
+
+
+@pytest.mark.parametrize("method", ["sha256", "signature"])
+def test_a_source_that_is_not_there_says_what_to_do(tmp_path: Path, method: str) -> None:
+    with pytest.raises(SourceError, match="expected a readable file, got No such file or directory") as raised:
+        getattr(SourceDigests(), method)(tmp_path / "none.onnx")
+    assert str(tmp_path / "none.onnx") in raised.value.message
+    assert "correct its path in backbones.toml" in raised.value.remedy
+
+
+def test_a_directory_is_no_source(tmp_path: Path) -> None:
+    with pytest.raises(SourceError):
+        SourceDigests().sha256(tmp_path)
+
+
+def test_stands_asks_the_file_again(source: Path) -> None:
+    digests = SourceDigests()
+    signature = digests.signature(source)
+    assert not digests.stands(source, signature)  # not hashed yet
+    digests.sha256(source)
+    assert digests.stands(source, signature)
+    source.write_bytes(b"changed!")
+    assert not digests.stands(source, signature)
+    source.unlink()
+    assert not digests.stands(source, signature)
