@@ -125,13 +125,17 @@ def _compile(
         finished_on=finished.isoformat(timespec="milliseconds"),
         power_mode=target.host.power_mode,
     )
+    _commit(target, record, signing_key)
+    return record
+
+
+def _commit(target: EngineTarget, record: BuildRecord, signing_key: PrivateKey | None) -> None:
     content = record.to_json()
     publish(target.record_path, content)
     if signing_key is None:
         unpublish(target.signature_path)  # the older engine's
     else:
         publish_signature(target.engine_path, content, signing_key)
-    return record
 
 
 def _refuse_changed(target: EngineTarget, sources: SourceDigests, before: dict[Path, FileSignature]) -> None:

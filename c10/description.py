@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-from c10.facts import describe
+from c10.facts import describe, profile_words
 from c10.record import BuildRecord
 from c10.target import EngineTarget
 from c10.verdict import Verdict
@@ -77,7 +77,7 @@ def _built(record: BuildRecord) -> dict[str, Any]:
         "runtime": ", ".join(_known(machine["runtime"])),
         "host": ", ".join(_known(machine["host"])),
         "precision": asked["precision"],
-        "profiles": [_profile(profile) for profile in asked["profiles"]] or "those of the model",
+        "profiles": [profile_words(profile) for profile in asked["profiles"]] or "those of the model",
         "workspace": f"{asked['workspace_mb']} MiB",
         "options": ", ".join(_known(asked["options"])),
         "inputs": [f"{d['name']} sha256 {d['digest']['sha256']}" for d in record.definition["resolvedDependencies"]],
@@ -86,10 +86,3 @@ def _built(record: BuildRecord) -> dict[str, Any]:
 
 def _known(facts: dict[str, Any]) -> Iterator[str]:
     return (f"{name} {value}" for name, value in facts.items() if value not in (None, [], ()))
-
-
-def _profile(profile: dict[str, dict[str, list[int]]]) -> str:
-    return ", ".join(
-        f"{name} {shapes['opt']}" if shapes["min"] == shapes["max"] else f"{name} {shapes['min']}…{shapes['max']}"
-        for name, shapes in profile.items()
-    )

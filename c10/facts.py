@@ -96,9 +96,26 @@ def describe(difference: Difference) -> str:
     return f"{subject} {_value(difference.old)} → {_value(difference.new)}{hint}"
 
 
+def profile_words(profile: dict[str, dict[str, list[int]]]) -> str:
+    """Put a recorded optimization profile into words: each input with its shape, or its range of shapes."""
+    return ", ".join(
+        f"{name} {shapes['opt']}" if shapes["min"] == shapes["max"] else f"{name} {shapes['min']}…{shapes['max']}"
+        for name, shapes in profile.items()
+    )
+
+
 def _value(value: Any) -> str:
-    if value is None:
+    if value is None or value == []:
         return "none"
     if isinstance(value, bool):
         return "on" if value else "off"
-    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+    if not isinstance(value, list):
+        return str(value)
+    return "; ".join(profile_words(item) if _is_profile(item) else str(item) for item in value)
+
+
+def _is_profile(value: Any) -> bool:
+    """Whether a value has a profile's form; a record is somebody else's file until it is proved."""
+    return isinstance(value, dict) and all(
+        isinstance(shapes, dict) and shapes.keys() >= {"min", "opt", "max"} for shapes in value.values()
+    )

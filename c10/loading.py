@@ -8,8 +8,10 @@ back: read once, into memory that is nobody else's, hashed as they arrive. A map
 from __future__ import annotations
 
 import hashlib
+import mmap
 import os
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -134,7 +136,7 @@ def _read(path: Path, descriptor: int, record: BuildRecord) -> memoryview:
     size = os.fstat(descriptor).st_size
     if size != record.size:
         raise DigestMismatchError(f"{path}: expected {record.size} bytes, got {size}")
-    buffer = memoryview(bytearray(size))
+    buffer = _memory(size)
     try:
         sha256 = _fill(descriptor, buffer)
     except OSError as error:
@@ -142,6 +144,14 @@ def _read(path: Path, descriptor: int, record: BuildRecord) -> memoryview:
     if sha256 != record.sha256:
         raise DigestMismatchError(f"{path}: expected digest {record.sha256[:12]}…, got {sha256[:12]}…")
     return buffer.toreadonly()
+
+
+def _memory(size: int) -> memoryview:
+    """Return memory of nobody else's, in large pages where there are any: half of a load was 4 KiB page faults."""
+    area = mmap.mmap(-1, max(size, 1), flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    with suppress(OSError):  # a kernel without them
+        area.madvise(mmap.MADV_HUGEPAGE)
+    return memoryview(area)[:size]
 
 
 def _fill(descriptor: int, buffer: memoryview) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import gc
 import time
+from pathlib import Path
 from typing import Any
 
 from doit.reporter import ConsoleReporter
@@ -33,7 +34,7 @@ class RunReporter(ConsoleReporter):  # type: ignore[misc] # doit is untyped
         self._started = time.perf_counter()
         self._counts = {"built": 0, "reused": 0, "failed": 0}
         self._has_engines = False
-        self._reused: list[EngineTarget] = []
+        self._folders: set[Path] = set()
 
     def initialize(self, tasks: dict[str, Any], selected_tasks: list[str]) -> None:
         """Start to hash the engines that this run is going to ask about."""
@@ -42,6 +43,7 @@ class RunReporter(ConsoleReporter):  # type: ignore[misc] # doit is untyped
         self._has_engines = GROUP in needed
         targets = [target for name in needed if (target := target_of(tasks[name]))]
         self._has_engines |= bool(targets)
+        self._folders = {target.engine_path.parent for target in targets}
         VERIFIER.prefetch(target.engine_path for target in targets)
 
     def add_success(self, task: Any) -> None:
@@ -63,7 +65,6 @@ class RunReporter(ConsoleReporter):  # type: ignore[misc] # doit is untyped
             super().skip_uptodate(task)
             return
         self._counts["reused"] += 1
-        self._reused.append(target)
         events.cache_hit(target)
         record = task.verdict.record
         values = {"sha256": record.sha256, "size": record.size, "build_key": record.build_key}
@@ -84,7 +85,7 @@ class RunReporter(ConsoleReporter):  # type: ignore[misc] # doit is untyped
         from c10.tidy import tidy  # not needed to list tasks
 
         VERIFIER.forget()
-        tidy(self._reused)
+        tidy(sorted(self._folders))
         super().complete_run()
         if self._has_engines:
             duration = time.perf_counter() - self._started

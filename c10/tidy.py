@@ -1,6 +1,4 @@
-"""Removes what dead processes left beside engines that need no build. May import
-busy, errors, publish and target.
-"""
+"""Removes what dead processes left in a folder of engines. May import busy, errors, naming and publish."""
 
 from __future__ import annotations
 
@@ -10,27 +8,19 @@ from pathlib import Path
 
 from c10.busy import reserved
 from c10.errors import PublishError
+from c10.naming import ENGINE_SUFFIX
 from c10.publish import orphans, remove_orphans
-from c10.target import EngineTarget
 
 
-def tidy(reused: Iterable[EngineTarget]) -> None:
-    """Remove the temporary files of these engines, never those of a process that is at work on one.
+def tidy(folders: Iterable[Path]) -> None:
+    """Remove the temporary files in these folders, never those of an engine that a process is at work on.
 
-    One look at each folder; a build removes those of its own engine itself.
+    Of any engine, so also of one that an older configuration or another host asked for.
     """
-    by_folder: dict[Path, list[str]] = {}
-    for target in reused:
-        by_folder.setdefault(target.engine_path.parent, []).append(target.engine_path.name)
-    for folder, names in by_folder.items():
+    for folder in folders:
         with suppress(OSError, PublishError):  # a folder that may only be read keeps them
-            left = [orphan.name for orphan in orphans(folder)]
-            for name in names:
-                if any(orphan.startswith(f".{name}.") for orphan in left):
-                    _tidy(folder / name)
-
-
-def _tidy(engine_path: Path) -> None:
-    with reserved(engine_path) as free:
-        if free:
-            remove_orphans(engine_path.parent, engine_path.name)
+            names = (orphan.name.rpartition(ENGINE_SUFFIX) for orphan in orphans(folder))
+            for name in sorted({f"{stem[1:]}{ENGINE_SUFFIX}" for stem, found, _ in names if found}):
+                with reserved(folder / name) as free:
+                    if free:
+                        remove_orphans(folder, name)

@@ -180,7 +180,7 @@ class Corpus:
 def doit(folder: Path, *arguments: str, json_log: bool = False) -> subprocess.CompletedProcess[str]:
     """Run doit as a user does, but for the fake runtime's module on the path."""
     environment = {k: v for k, v in os.environ.items() if k != "C10_LOG_FORMAT"}
-    environment["PYTHONPATH"] = str(TESTS)
+    environment["PYTHONPATH"] = os.pathsep.join([str(TESTS), *filter(None, [os.environ.get("PYTHONPATH")])])
     if json_log:
         environment["C10_LOG_FORMAT"] = "json"
     return subprocess.run(

@@ -73,14 +73,14 @@ def test_a_file_that_grows_under_the_read_has_no_digest(tmp_path: Path, monkeypa
 
 def test_a_fifo_is_refused_and_does_not_hang(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
-    with pytest.raises(OSError, match="expected a regular file"):
+    with pytest.raises(OSError, match=r"Is a directory|regular file"):
         open_regular(tmp_path / "pipe")
 
 
 def test_what_is_no_file_is_an_oserror(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         digest_file(tmp_path / "none")
-    with pytest.raises(OSError, match="expected a regular file"):
+    with pytest.raises(OSError, match=r"Is a directory|regular file"):
         digest_file(tmp_path)
 
 
@@ -90,6 +90,6 @@ def test_no_descriptor_is_left_open(tmp_path: Path) -> None:
     before = len(list(Path("/proc/self/fd").iterdir()))
     for _ in range(20):
         digest_file(path)
-        with pytest.raises(OSError, match="regular"):
+        with pytest.raises(OSError, match=r"Is a directory|regular file"):
             digest_file(tmp_path)
     assert len(list(Path("/proc/self/fd").iterdir())) == before

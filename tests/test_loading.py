@@ -152,7 +152,7 @@ opened, mapped = [], []
 def listen(event, arguments):
     if event == "open":
         opened.append(str(arguments[0]))
-    elif event == "mmap.__new__":
+    elif event == "mmap.__new__" and arguments[0] != -1:  # -1 is memory, of no file
         mapped.append(arguments)
 engine, key = sys.argv[1:]
 import c10
@@ -250,6 +250,15 @@ def test_a_missing_file_has_an_error_of_its_own(signed: Signed, suffix: str, kin
 def test_a_truncated_file_is_refused(signed: Signed, suffix: str, kind: type[VerificationError], size: int) -> None:
     os.truncate(signed.file(suffix), size)
     refuse(signed, kind)
+
+
+def test_the_size_is_compared_before_anything_is_read(signed: Signed) -> None:
+    size = signed.engine.stat().st_size
+    document = signed.record()
+    document["predicate"]["runDetails"]["c10_size"] = size + 1
+    signed.file(".json").write_text(json.dumps(document), "utf-8")
+    words = refuse(signed, DigestMismatchError, require_signature=False, trusted_keys=[])
+    assert f"expected {size + 1} bytes, got {size}" in words
 
 
 @pytest.mark.parametrize("suffix", SUFFIXES)

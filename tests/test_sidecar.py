@@ -104,7 +104,7 @@ def test_missing_sidecar_raises(tmp_path: Path) -> None:
 def test_a_sidecar_that_is_no_file_is_malformed(tmp_path: Path, what: str) -> None:
     path = Sha256Sidecar.path(tmp_path / NAME)
     path.mkdir() if what == "directory" else os.mkfifo(path)
-    with pytest.raises(InvalidSidecarError, match="expected a regular file"):
+    with pytest.raises(InvalidSidecarError, match=r"Is a directory|regular file"):
         Sha256Sidecar.read(tmp_path / NAME)
 
 

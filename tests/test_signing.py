@@ -106,6 +106,17 @@ def test_the_environment_names_the_key(corpus: Corpus, keys: KeyPair, monkeypatc
     check(corpus, SigningPolicy(require_signature=True, trusted_keys=(keys.public,)))
 
 
+def test_without_a_list_of_trusted_keys_its_own_signature_counts(
+    corpus: Corpus, keys: KeyPair, stranger: KeyPair
+) -> None:
+    built(set_policy(corpus, private_key=str(keys.private)))
+    assert set(built(corpus).outcomes.values()) == {"REUSED"}
+    forge(corpus, stranger)
+    assert built(corpus).events.one("c10.engine.cache.miss").fields["reason"] == "signature_untrusted"
+    remove(corpus, stranger)
+    assert built(corpus).events.one("c10.engine.cache.miss").fields["reason"] == "signature_missing"
+
+
 def remove(corpus: Corpus, _: KeyPair) -> None:
     engine_files(corpus)[2].unlink()
 

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, settings, stateful
+from hypothesis import HealthCheck, Phase, settings, stateful
 from hypothesis import strategies as st
 
 from .figures import FIGURES
@@ -228,10 +228,8 @@ class Life(stateful.RuleBasedStateMachine):
             database.unlink()
 
 
-@pytest.mark.parametrize(
-    ("examples", "steps"), [(25, 25), pytest.param(150, 60, marks=pytest.mark.soak)], ids=["sample", "long"]
-)
-def test_an_engine_is_reused_only_if_it_is_exactly_right(examples: int, steps: int, zygote: Zygote) -> None:
+def live(zygote: Zygote, examples: int, steps: int) -> None:
+    """Let it live so many lives of so many steps; raise what went wrong in the first that went wrong."""
     Life.zygote = zygote
     stateful.run_state_machine_as_test(
         Life,
@@ -242,6 +240,15 @@ def test_an_engine_is_reused_only_if_it_is_exactly_right(examples: int, steps: i
             database=None,
             deadline=None,
             print_blob=False,
+            report_multiple_bugs=False,
+            phases=(Phase.generate,),  # an example that failed is told at once: shrinking it takes minutes
             suppress_health_check=list(HealthCheck),
         ),
     )
+
+
+@pytest.mark.parametrize(
+    ("examples", "steps"), [(20, 25), pytest.param(150, 60, marks=pytest.mark.soak)], ids=["sample", "long"]
+)
+def test_an_engine_is_reused_only_if_it_is_exactly_right(examples: int, steps: int, zygote: Zygote) -> None:
+    live(zygote, examples, steps)
