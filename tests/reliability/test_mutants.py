@@ -61,7 +61,7 @@ NO_VERIFY = Mutant(
     "actual = engine_digest(engine_path).sha256",
     "actual = expected if engine_path.stat().st_size else ''",
 )
-NO_INPUTS = Mutant("inputs not compared", "verdict.py", "    if changed:\n", "    if False:\n")
+NO_INPUTS = Mutant("inputs not compared", "verdict.py", "build_key(definition) == record.build_key", "definition")
 NO_LOCK = Mutant(
     "no lock",
     "locks.py",
