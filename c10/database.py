@@ -24,7 +24,7 @@ class EngineDatabase(SqliteDB):  # type: ignore[misc] # doit is untyped
         try:
             super().__init__(name, codec, module_name=module_name)
             self._conn.execute("select count(*) from doit").fetchone()
-        except (DatabaseException, sqlite3.DatabaseError) as error:
+        except (DatabaseException, sqlite3.Error, ValueError) as error:  # ValueError: text that is no UTF-8
             if _is_not_writable(error):
                 self._use_memory(name, codec, error)
                 return

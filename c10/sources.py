@@ -5,8 +5,7 @@ A source is read again only when its stat signature is not the one that it had w
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -44,14 +43,18 @@ class SourceDigests:
         signature = self.signature(path)
         known = self._known.get(str(path))
         if known is None or known.signature != signature:
-            with _reading(path):
+            try:
                 known = self._known[str(path)] = self._digest(path)
+            except OSError as error:
+                raise _unreadable(path, error) from error
         return known.sha256
 
     def signature(self, path: Path) -> FileSignature:
         """Return what stat says of the file now. Raises SourceError."""
-        with _reading(path):
+        try:
             return FileSignature.of(path.stat())
+        except OSError as error:
+            raise _unreadable(path, error) from error
 
     def stands(self, path: Path, signature: FileSignature) -> bool:
         """Whether the file was hashed with this signature and still has it."""
@@ -62,12 +65,8 @@ class SourceDigests:
             return False
 
 
-@contextmanager
-def _reading(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise SourceError(
-            f"{path}: expected a readable file, got {error.strerror or error}",
-            remedy="Put the file there, or correct its path in backbones.toml.",
-        ) from error
+def _unreadable(path: Path, error: OSError) -> SourceError:
+    return SourceError(
+        f"{path}: expected a readable file, got {error.strerror or error}",
+        remedy="Put the file there, or correct its path in backbones.toml.",
+    )

@@ -8,9 +8,9 @@ are reused.
 
 from __future__ import annotations
 
-import copy
 import os
 from inspect import Parameter, Signature
+from types import SimpleNamespace
 from typing import Any, Final
 
 from doit.dependency import FileChangedChecker
@@ -78,8 +78,8 @@ def adopt(task: Any, values: dict[str, Any]) -> None:
     `doit info` and `doit list` never close the database, so they adopt in memory alone.
     """
     database = Globals.dep_manager
-    question = copy.copy(task)
-    question.uptodate, question.targets = [(True, [], {})], ()  # both were looked at for the verdict
+    # The task as it is saved; that it is intact, and its targets there, was found for the verdict.
+    question = SimpleNamespace(name=task.name, file_dep=task.file_dep, targets=(), uptodate=[(True, [], {})])
     if database.get_status(question, {}).status == "run" or database.get_values(task.name) != values:
         task.values = task.result = values
         database.save_success(task)

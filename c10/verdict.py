@@ -191,13 +191,12 @@ def _check_record(engine_path: Path, sha256: str, signing: SigningPolicy) -> Ver
         return Verdict(reason="record_unreadable", detail=error.message, sha256=sha256)
     if record.sha256 != sha256 or record.engine_name != engine_path.name:
         return Verdict(reason="record_mismatch", detail=f"of {record.engine_name}", sha256=sha256)
-    unsigned = _check_signature(engine_path, content, sha256, signing)
-    return replace(unsigned, record=record, sha256=sha256)
+    if signing == SigningPolicy():
+        return Verdict(record=record, sha256=sha256)
+    return replace(_check_signature(engine_path, content, sha256, signing), record=record, sha256=sha256)
 
 
 def _check_signature(engine_path: Path, content: bytes, sha256: str, signing: SigningPolicy) -> Verdict:
-    if signing == SigningPolicy():
-        return Verdict()
     from c10.signing.check import check_signature  # imports cryptography
 
     try:

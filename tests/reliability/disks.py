@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Final
 
 _SHUTDOWN: Final = 0x8004587D
+_LOOP_TRIES: Final = 5
 FLAGS: Final = {"journal written": 1, "nothing written": 2}
 
 
@@ -56,7 +57,11 @@ class Disk:
 
     def mount(self) -> None:
         """Mount it; after a cut this is when the journal is replayed."""
-        _command("mount", "-o", self._system.options, str(self._image), str(self.mount_point))
+        command = ("mount", "-o", self._system.options, str(self._image), str(self.mount_point))
+        for _ in range(_LOOP_TRIES):  # another mount may take the loop device that this one has found free
+            if subprocess.run(command, capture_output=True, check=False).returncode == 0:
+                return
+        _command(*command)
 
     def umount(self) -> None:
         """Unmount it, in order unless the power was cut."""

@@ -216,9 +216,9 @@ def test_whole_runs(project: Project, which: str, count: int) -> None:
         path.write_bytes(data)
         if which == "backbones.toml":  # what it asks for now is not what the checks know of
             FIGURES["fuzz inputs"] += 1
-            run = project.start(how=BOUNDED).wait()
+            run = project.start("list", "--all", "--status", how=BOUNDED).wait()  # nothing is built where it points to
             assert "Traceback" not in run.text, run.text
-            assert run.status in {0, 1, 3}, run.text
+            assert run.status in {0, 3}, run.text
         else:
             _ends_clearly(project)
 
