@@ -12,6 +12,7 @@ from pathlib import Path
 
 from measure import Command
 
+_PIECE = 1 << 20  # bytes
 DODO = "from c10.tasks import DOIT_CONFIG, task_engines\n"
 
 #: The same tasks with a runtime that writes random bytes; the warm runs use DODO, that is c10 as it is.
@@ -88,7 +89,7 @@ def _write(folder: Path, count: int, size: int, onnx_size: int) -> None:
     lines = ['runtime = "tensorrt_rtx"', 'precision = "fp32"']
     for index in range(count):
         name = f"model_{index:04d}"
-        (folder / "models" / f"{name}.onnx").write_bytes(_onnx(onnx_size))
+        _write_onnx(folder / "models" / f"{name}.onnx", onnx_size)
         lines += ["[[backbones]]", f'model_name = "{name}"', f'onnx_path = "models/{name}.onnx"']
         lines += ["expected_input_shape = [1, 3, 224, 224]"]
     (folder / "backbones.toml").write_text("\n".join(lines) + "\n", "utf-8")
@@ -96,11 +97,17 @@ def _write(folder: Path, count: int, size: int, onnx_size: int) -> None:
     (folder / "make.py").write_text(MAKE.format(size=size), "utf-8")
 
 
-def _onnx(size: int) -> bytes:
-    """Return a ModelProto that is well formed and holds nothing but a long text (field 6, doc_string)."""
+def _write_onnx(path: Path, size: int) -> None:
+    """Write a ModelProto that is well formed and holds nothing but a long text (field 6, doc_string).
+
+    In pieces: the largest size that this process ever had would count as that of every child it starts.
+    """
     length, varint = size, bytearray()
     while length > 0x7F:
         varint.append(length & 0x7F | 0x80)
         length >>= 7
     varint.append(length)
-    return b"\x08\x08\x32" + bytes(varint) + os.urandom(size)
+    with path.open("wb") as file:
+        file.write(b"\x08\x08\x32" + bytes(varint))
+        for start in range(0, size, _PIECE):
+            file.write(os.urandom(min(_PIECE, size - start)))

@@ -67,16 +67,7 @@ class BackboneConfig:
 
     def to_spec(self) -> BackboneSpec:
         """Return what the compiler is asked for."""
-        return BackboneSpec(
-            model_name=self.model_name,
-            onnx_path=self.onnx_path,
-            expected_input_shape=self.expected_input_shape,
-            input_name=self.input_name,
-            profiles=self.profiles,
-            precision=self.precision,
-            workspace_mb=self.workspace_mb,
-            options=self.options,
-        )
+        return BackboneSpec(**{f.name: getattr(self, f.name) for f in fields(self)})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

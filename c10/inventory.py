@@ -21,10 +21,11 @@ from c10.locks import LOCKS_DIRECTORY
 from c10.naming import EngineFilenameSchema, EngineName
 from c10.publish import TEMPORARY_SUFFIX
 from c10.sidecar import SIDECAR_SUFFIX
+from c10.signing.policy import SigningPolicy
 from c10.target import RECORD_SUFFIX, SIGNATURE_SUFFIX
 from c10.verdict import Reason, Verdict, check_bytes
 
-EngineState = Literal["intact", "building", "unrecorded", "unreadable", "lost", "damaged"]
+EngineState = Literal["intact", "building", "unrecorded", "untrusted", "unreadable", "lost", "damaged"]
 LeftoverKind = Literal["orphan", "writing", "foreign"]
 
 #: The files of one engine, the engine first: what is moved or deleted together.
@@ -41,6 +42,10 @@ _STATES: Final[dict[Reason, EngineState]] = {
     "sidecar_malformed": "damaged",
     "digest_mismatch": "damaged",
     "record_mismatch": "damaged",
+    "signature_missing": "untrusted",
+    "signature_invalid": "untrusted",
+    "signature_untrusted": "untrusted",
+    "signature_revoked": "untrusted",
 }
 
 
@@ -128,13 +133,20 @@ def take_inventory(directory: Path) -> Inventory:
     return Inventory(directory, tuple(engines), tuple(leftovers))
 
 
-def examine(stored: StoredEngine, engine_digest: Callable[[Path], FileDigest] = digest_file) -> Finding:
-    """Read an engine. What is published while it is read is looked at again, so that no builder is mistaken."""
-    verdict = check_bytes(stored.engine_path, engine_digest)
+def examine(
+    stored: StoredEngine,
+    engine_digest: Callable[[Path], FileDigest] = digest_file,
+    signing: SigningPolicy | None = None,
+) -> Finding:
+    """Read an engine, and its signature where ``signing`` asks for it.
+
+    What is published while it is read is looked at again, so that no builder is mistaken.
+    """
+    verdict = check_bytes(stored.engine_path, engine_digest, signing)
     if not verdict.reusable:
         if is_busy(stored.engine_path):
             return Finding(stored, "building", verdict)
-        verdict = check_bytes(stored.engine_path, digest_file)
+        verdict = check_bytes(stored.engine_path, digest_file, signing)
     return Finding(stored, state_of(verdict), verdict)
 
 

@@ -132,6 +132,20 @@ def test_a_goal_is_met_by_the_median() -> None:
     assert "| what | goal | measured | 1.00 (0.50–3.00) | yes |  |" in render([row])
 
 
+def test_a_corpus_s_models_are_well_formed_and_of_their_size(tmp_path: Path) -> None:
+    onnx = pytest.importorskip("onnx")
+    from corpora import make
+
+    for size in (10, 300, 3_000_000):
+        (model,) = (make(tmp_path, 1, 1000, size).folder / "models").iterdir()
+        field = b"\x32"  # doc_string, of random bytes: no text, so it is looked at as bytes
+        content = model.read_bytes()
+        assert content[:3] == b"\x08\x08" + field
+        assert size < len(content) < size + 10
+        checked = content.replace(content[-size:], b"x" * size)
+        assert len(onnx.load_from_string(checked).doc_string) == size
+
+
 def test_cases_alternate() -> None:
     from measure import Sample, alternate
 

@@ -12,8 +12,10 @@ import pytest
 from command_corpus import add_jetson_engines, as_json, cold_corpus, command, engine, untouched, warm_corpus
 from harness import doit, flip_byte
 from networks import matmul_network
+from pem_keys import make_keys
 from test_inventory import held_elsewhere
 
+from c10 import sign_engine
 from c10.inventory import take_inventory
 from c10.quarantine import Quarantine
 
@@ -213,3 +215,19 @@ def test_quarantine_looks_again_before_it_takes(folder: Path) -> None:
     assert {name: value for name, value in untouched(folder).items() if ".locks" not in name} == {
         name: value for name, value in before.items() if ".locks" not in name
     }
+
+
+def test_a_policy_on_signatures_is_followed(folder: Path) -> None:
+    trusted, stranger = make_keys(folder / "keys", "trusted"), make_keys(folder / "keys", "stranger")
+    policy = f'[signing]\nrequire_signature = true\ntrusted_keys = ["{trusted.public}"]\n'
+    with (folder / "backbones.toml").open("a", encoding="utf-8") as config:
+        config.write(policy)
+    unsigned = command(folder, "engines-verify", rc=1)
+    assert [line.split()[0] for line in unsigned.stdout.splitlines()[:2]] == ["untrusted"] * 2
+    for stored in take_inventory(folder / "engines").engines:
+        sign_engine(stored.engine_path, stranger.private)
+    assert "2 untrusted" in command(folder, "engines-verify", rc=1).stdout
+    for stored in take_inventory(folder / "engines").engines:
+        sign_engine(stored.engine_path, trusted.private)
+    assert "2 intact" in command(folder, "engines-verify").stdout
+    assert "2 intact" in command(folder, "engines-verify", "engines").stdout, "a bare DIR has no policy"

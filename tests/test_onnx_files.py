@@ -214,8 +214,8 @@ def _varint(value: int) -> bytes:
 
 @pytest.mark.parametrize(
     "location",
-    ["../secret", "/etc/passwd", "a/../../b", "..", "", "a\0b"],
-    ids=["up", "absolute", "via", "dots", "empty", "NUL"],
+    ["../secret", "/etc/passwd", "a/../../b", "a/../b", "..", "", "a\0b"],
+    ids=["up", "absolute", "via", "round", "dots", "empty", "NUL"],
 )
 def test_a_location_outside_the_models_folder_is_refused(tmp_path: Path, location: str) -> None:
     path = tmp_path / "model.onnx"

@@ -350,6 +350,16 @@ def test_a_difference_in_words() -> None:
     assert describe(Difference("unknown.fact", 1, 2)) == "unknown.fact 1 → 2"
 
 
+def test_definitions_that_python_calls_equal_are_not_the_same_build(tmp_path: Path) -> None:
+    old = definition_of(target_in(tmp_path))
+    new = changed(old, ("externalParameters", "options", "tf32"), 1)
+    assert old == new  # True is 1
+    assert build_key(old) != build_key(new)
+    assert [difference.key for difference in differences(old, new)] == ["build definition"]
+    assert differences(old, changed(old, ("buildType",), "urn:another"))
+    assert differences(old, copy.deepcopy(old)) == ()
+
+
 def test_a_newer_c10_alone_rebuilds_nothing(corpus: Corpus) -> None:
     run("EngineCompiler", corpus)
     for path in corpus.engines.glob("*.json"):

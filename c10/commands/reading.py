@@ -7,13 +7,15 @@ from pathlib import Path
 
 from c10.digest import FileDigest, FileSignature
 from c10.inventory import Finding, Inventory, examine
+from c10.signing.policy import SigningPolicy
 from c10.verification import EngineVerifier
 
 
 class EngineReader:
     """Digests of engines; one that is asked for twice is read twice only where it changed meanwhile."""
 
-    def __init__(self) -> None:
+    def __init__(self, signing: SigningPolicy | None = None) -> None:
+        self._signing = signing
         self._verifier = EngineVerifier()
         self._known: dict[Path, FileDigest] = {}
 
@@ -29,7 +31,7 @@ class EngineReader:
         """Read every engine of these directories."""
         stored = [engine for inventory in inventories for engine in inventory.engines]
         self._verifier.prefetch(e.engine_path for e in stored if e.engine_path in e.files)
-        return [examine(engine, self.digest) for engine in stored]
+        return [examine(engine, self.digest, self._signing) for engine in stored]
 
     @property
     def bytes_read(self) -> int:

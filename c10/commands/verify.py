@@ -28,6 +28,7 @@ from c10.config import C10ProvisioningConfig
 from c10.inventory import Finding, Inventory, cache_directories, take_inventory
 from c10.planning import PlannedEngine, describe_host, plan_corpus
 from c10.quarantine import Quarantine
+from c10.signing.policy import SigningPolicy
 
 #: Nothing is damaged, but a run would not reuse what is there: the inputs are not those of the build.
 NOT_REUSED: Final = 2
@@ -38,6 +39,7 @@ _ADVICE: Final = {
     "`doit engines-verify --quarantine DIR` sets them aside.",
     "unrecorded": "nothing proves what they were built from; `doit engines`, on the host that they are for, "
     "rebuilds them.",
+    "untrusted": "not signed as `[signing]` asks: never reused, never loaded. Sign or build them with a trusted key.",
     "unreadable": "see the files' permissions, then `dmesg` for errors of the disk.",
     "lost": "restore the engine from a copy, or let `doit engines` build it again.",
     "building": "look again when the build is done.",
@@ -87,7 +89,7 @@ class EnginesVerify(EngineCommand):
         """Read, report, set aside."""
         started = time.perf_counter()
         config = _corpus(options["corpus"], arguments)
-        reader = EngineReader()
+        reader = EngineReader(_signing(config, arguments))
         inventories = [take_inventory(directory) for directory in _directories(config, arguments)]
         findings = sorted(reader.examine(inventories), key=lambda found: found.state != "intact")
         plan = None if config is None else plan_corpus(config, engine_digest=reader.digest)
@@ -110,6 +112,12 @@ def _corpus(file: str, arguments: Sequence[str]) -> C10ProvisioningConfig | None
         return None
     config = C10ProvisioningConfig.load(file)
     return replace(config, cache_root=Path(arguments[0])) if len(arguments) == 1 else config
+
+
+def _signing(corpus: C10ProvisioningConfig | None, arguments: Sequence[str]) -> SigningPolicy | None:
+    """Return the policy of the corpus, or of the backbones.toml whose cache_root is read; a bare DIR has none."""
+    config = corpus or (None if arguments else default_config())
+    return config.signing if config else None
 
 
 def _directories(corpus: C10ProvisioningConfig | None, arguments: Sequence[str]) -> list[Path]:
