@@ -1,4 +1,4 @@
-"""Engines read once a command, on all cores. May import digest, inventory and verification."""
+"""Engines read once a command, on all cores. May import digest, inventory, signing and verification."""
 
 from __future__ import annotations
 
