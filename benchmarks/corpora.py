@@ -21,7 +21,7 @@ MAKE = '''\
 import os
 
 from c10.runtimes.protocol import EngineCacheEntry
-from c10.sidecar import Sha256Sidecar
+from c10.files.sidecar import Sha256Sidecar
 from c10.tasks import DOIT_CONFIG, engine_tasks
 
 

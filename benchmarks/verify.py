@@ -17,7 +17,7 @@ import c10
 
 _VERIFY = """
 import hashlib, json, os, subprocess, sys, time
-from c10.sidecar import Sha256Sidecar
+from c10.files.sidecar import Sha256Sidecar
 path, rounds = sys.argv[1], int(sys.argv[2])
 with open(path, "rb") as file:
     data = memoryview(file.read())

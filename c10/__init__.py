@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 from c10.version import __version__
 
 if TYPE_CHECKING:
+    from c10.building.outcome import CompileOutcome
+    from c10.building.sign import sign_engine
     from c10.compiler import (
         EngineCompiler,
         EngineCompileRequest,
@@ -18,7 +20,9 @@ if TYPE_CHECKING:
         EngineCompileSummary,
         build_engine_compiler,
     )
-    from c10.config import BackboneConfig, C10ProvisioningConfig, build_backbone_specs
+    from c10.corpus.config import BackboneConfig, C10ProvisioningConfig, build_backbone_specs
+    from c10.corpus.policy import SigningPolicy
+    from c10.corpus.spec import BackboneSpec, BuildConfig, BuildOptions, OptimizationProfile, ShapeRange
     from c10.errors import (
         BuildKeyMismatchError,
         C10Error,
@@ -46,15 +50,11 @@ if TYPE_CHECKING:
         UntrustedSignatureError,
         VerificationError,
     )
+    from c10.files.naming import EngineFilenameSchema, EngineName
+    from c10.files.sidecar import Sha256Sidecar
     from c10.host import HostCapabilities
     from c10.loading import load_engine
-    from c10.naming import EngineFilenameSchema, EngineName
-    from c10.outcome import CompileOutcome
     from c10.runtimes.protocol import BuildProgress, CompileEngineCallable, EngineCacheEntry
-    from c10.sidecar import Sha256Sidecar
-    from c10.signing.policy import SigningPolicy
-    from c10.signing.sign import sign_engine
-    from c10.spec import BackboneSpec, BuildConfig, BuildOptions, OptimizationProfile, ShapeRange
 
 _HOMES = {
     "c10.compiler": (
@@ -64,7 +64,7 @@ _HOMES = {
         "EngineCompileSummary",
         "build_engine_compiler",
     ),
-    "c10.config": ("BackboneConfig", "C10ProvisioningConfig", "build_backbone_specs"),
+    "c10.corpus.config": ("BackboneConfig", "C10ProvisioningConfig", "build_backbone_specs"),
     "c10.errors": (
         "BuildKeyMismatchError",
         "C10Error",
@@ -94,13 +94,13 @@ _HOMES = {
     ),
     "c10.host": ("HostCapabilities",),
     "c10.loading": ("load_engine",),
-    "c10.naming": ("EngineFilenameSchema", "EngineName"),
-    "c10.outcome": ("CompileOutcome",),
+    "c10.files.naming": ("EngineFilenameSchema", "EngineName"),
+    "c10.building.outcome": ("CompileOutcome",),
     "c10.runtimes.protocol": ("BuildProgress", "CompileEngineCallable", "EngineCacheEntry"),
-    "c10.sidecar": ("Sha256Sidecar",),
-    "c10.signing.policy": ("SigningPolicy",),
-    "c10.signing.sign": ("sign_engine",),
-    "c10.spec": ("BackboneSpec", "BuildConfig", "BuildOptions", "OptimizationProfile", "ShapeRange"),
+    "c10.files.sidecar": ("Sha256Sidecar",),
+    "c10.corpus.policy": ("SigningPolicy",),
+    "c10.building.sign": ("sign_engine",),
+    "c10.corpus.spec": ("BackboneSpec", "BuildConfig", "BuildOptions", "OptimizationProfile", "ShapeRange"),
 }
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
 

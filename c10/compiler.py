@@ -17,20 +17,20 @@ from doit.cmd_base import ModuleTaskLoader
 from doit.doit_cmd import DoitMain
 from doit.globals import Globals
 
-from c10 import events
-from c10.config import C10ProvisioningConfig, refuse_invalid_backbone
-from c10.corpus import kind_of
+from c10.building import events
+from c10.building.outcome import CompileOutcome
+from c10.building.wanted import kind_of
+from c10.corpus.config import C10ProvisioningConfig, refuse_invalid_backbone
+from c10.corpus.policy import SigningPolicy
+from c10.corpus.spec import DEFAULT_PRECISION, DEFAULT_WORKSPACE_MB, BackboneSpec, Precision
+from c10.corpus.target import EngineTarget, engine_target
 from c10.errors import C10Error, ConfigError
 from c10.host import HostCapabilities
-from c10.outcome import CompileOutcome
-from c10.reporter import RunReporter
+from c10.plugin.reporter import RunReporter
+from c10.plugin.uptodate import SourceChecker
 from c10.runtimes.protocol import CompileEngineCallable, EngineCacheEntry
 from c10.runtimes.select import builtin_runtime, choose_runtime
-from c10.signing.policy import SigningPolicy
-from c10.spec import DEFAULT_PRECISION, DEFAULT_WORKSPACE_MB, BackboneSpec, Precision
-from c10.target import EngineTarget, engine_target
 from c10.tasks import engine_task
-from c10.uptodate import SourceChecker
 
 _RUNNING: Final = threading.Lock()
 

@@ -17,13 +17,13 @@ from typing import Any, Final
 
 from doit.exceptions import InvalidTask, TaskFailed
 
-from c10.config import DEFAULT_CONFIG, C10ProvisioningConfig, ImageConfig
-from c10.corpus import corpus_targets
+from c10.building.wanted import corpus_targets
+from c10.corpus.config import DEFAULT_CONFIG, C10ProvisioningConfig, ImageConfig
+from c10.corpus.target import EngineTarget
 from c10.errors import C10Error
+from c10.files.publish import publish
 from c10.host import HostCapabilities
-from c10.publish import publish
 from c10.runtimes.protocol import CompileEngineCallable
-from c10.target import EngineTarget
 
 TAR: Final = "engines.tar"
 LAYOUT: Final = "c10-oci"

@@ -15,7 +15,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
-from c10.digest import open_regular
+from c10.corpus.policy import SigningPolicy
+from c10.corpus.target import record_path
 from c10.errors import (
     BuildKeyMismatchError,
     C10Error,
@@ -28,13 +29,12 @@ from c10.errors import (
     RecordMismatchError,
     UnreadableEngineError,
 )
-from c10.facts import describe
-from c10.fit import misfits
+from c10.files.digest import open_regular
+from c10.files.sidecar import Sha256Sidecar
 from c10.host import HostCapabilities, probe_host
-from c10.record import BuildRecord, parse_record, read_record_bytes
-from c10.sidecar import Sha256Sidecar
-from c10.signing.policy import SigningPolicy
-from c10.target import record_path
+from c10.proof.facts import describe
+from c10.proof.fit import misfits
+from c10.proof.record import BuildRecord, parse_record, read_record_bytes
 
 _CHUNK: Final = 4 << 20  # bytes; the reader is ahead of the hasher by as much as there is
 

@@ -12,17 +12,17 @@ from typing import Any, Final
 
 from doit.exceptions import InvalidTask, TaskError, TaskFailed
 
-from c10 import events
-from c10.config import DEFAULT_CONFIG, C10ProvisioningConfig
-from c10.corpus import corpus_targets
-from c10.definition import source_files
+from c10.building import events
+from c10.building.wanted import corpus_targets
+from c10.corpus.config import DEFAULT_CONFIG, C10ProvisioningConfig
+from c10.corpus.target import EngineTarget
 from c10.errors import C10Error, RecordError, SourceError
 from c10.host import HostCapabilities
-from c10.record import read_record
-from c10.reporter import EngineReporter
+from c10.plugin.reporter import EngineReporter
+from c10.plugin.uptodate import SOURCES, EngineUpToDate, SourceChecker
+from c10.proof.definition import source_files
+from c10.proof.record import read_record
 from c10.runtimes.protocol import CompileEngineCallable
-from c10.target import EngineTarget
-from c10.uptodate import SOURCES, EngineUpToDate, SourceChecker
 
 #: doit's settings for a dodo.py: what `doit` alone runs, c10's reporter, a database that survives two runs at once.
 DOIT_CONFIG: Final[dict[str, Any]] = {
@@ -112,7 +112,7 @@ def file_dependencies(target: EngineTarget) -> list[Path]:
 
 def run_build(target: EngineTarget, runtime: CompileEngineCallable | None, task: Any) -> Any:
     """Doit's action: build the engine; return what doit's database keeps, or the failure."""
-    from c10.action import build_engine  # a warm run builds nothing
+    from c10.building.build import build_engine  # a warm run builds nothing
 
     try:
         outcome = build_engine(target, task.verdict, SOURCES, runtime)

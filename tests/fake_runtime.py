@@ -11,12 +11,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from c10.corpus.spec import BuildConfig
 from c10.errors import CalibrationCacheError, EngineBuildError
+from c10.files.naming import EngineFilenameSchema
+from c10.files.sidecar import Sha256Sidecar
 from c10.host import HostCapabilities
-from c10.naming import EngineFilenameSchema
 from c10.runtimes.protocol import EngineCacheEntry, ProgressCallback
-from c10.sidecar import Sha256Sidecar
-from c10.spec import BuildConfig
 
 PLAN = "fake.json"
 

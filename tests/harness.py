@@ -17,7 +17,7 @@ from typing import Any, Literal
 from fake_runtime import PLAN, planned
 
 from c10 import C10ProvisioningConfig, EngineCompiler, EngineCompileRequest, EngineCompileResult, build_backbone_specs
-from c10.naming import EngineFilenameSchema
+from c10.files.naming import EngineFilenameSchema
 
 MODELS = ("dinov2_vpr", "lightglue", "aliked")
 HOST: Mapping[str, Any] = {"sm": "87", "jp": "6.2", "trt": "10.3"}

@@ -15,7 +15,7 @@ import pytest
 from harness import HOST, MODELS, Corpus, Driver, Run, flip_byte, onnx_bytes, onnx_with_external_data, run, snapshot
 
 from c10 import CalibrationCacheError, EngineBuildError, EngineFilenameSchema, Sha256Sidecar
-from c10.record import read_record
+from c10.proof.record import read_record
 
 HIT, MISS = "c10.engine.cache.hit", "c10.engine.cache.miss"
 MISMATCH, ERROR, SUMMARY = "c10.engine.sidecar.mismatch", "c10.engine.compile.error", "c10.engine.compile.summary"

@@ -10,7 +10,7 @@ import rfc8785
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from c10.definition import build_key
+from c10.proof.definition import build_key
 
 INTEGERS = st.integers(-(2**53) + 1, 2**53 - 1)
 TEXT = st.one_of(st.text(st.characters(codec="ascii")), st.text())

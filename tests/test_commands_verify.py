@@ -16,8 +16,8 @@ from pem_keys import make_keys
 from test_inventory import held_elsewhere
 
 from c10 import sign_engine
-from c10.inventory import take_inventory
-from c10.quarantine import Quarantine
+from c10.cache.inventory import take_inventory
+from c10.cache.quarantine import Quarantine
 
 
 @pytest.fixture

@@ -31,7 +31,7 @@ from c10 import (
     Sha256Sidecar,
     SourceError,
 )
-from c10.record import read_record
+from c10.proof.record import read_record
 
 
 class Runtime:

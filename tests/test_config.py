@@ -21,8 +21,8 @@ from c10 import (
     ShapeRange,
     build_backbone_specs,
 )
-from c10.corpus import corpus_targets
-from c10.naming import PRECISIONS
+from c10.building.wanted import corpus_targets
+from c10.files.naming import PRECISIONS
 
 BACKBONE: dict[str, Any] = {
     "model_name": "resnet50",

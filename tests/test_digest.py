@@ -11,8 +11,8 @@ from harness import flip_byte
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from c10 import digest
-from c10.digest import CHUNK, ChangedWhileReadError, FileSignature, digest_file, open_regular
+from c10.files import digest
+from c10.files.digest import CHUNK, ChangedWhileReadError, FileSignature, digest_file, open_regular
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=30)

@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from c10 import display
-from c10.display import PlainDisplay
-from c10.live import coloured
-from c10.progress import CHANNEL
+from c10.building.progress import CHANNEL
+from c10.plugin import display
+from c10.plugin.display import PlainDisplay
+from c10.plugin.live import coloured
 from c10.runtimes.protocol import BuildProgress
 
 ROOT = Path(__file__).parents[1]

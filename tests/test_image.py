@@ -20,7 +20,7 @@ from harness import DODO, TESTS, Corpus, flip_byte, snapshot
 from pem_keys import make_keys
 
 from c10 import DigestMismatchError, HostCapabilities, ImageError, SigningPolicy, VerificationError, load_engine
-from c10.corpus import corpus_targets
+from c10.building.wanted import corpus_targets
 from c10.image import builders
 from c10.image.contents import collect, write_tar
 
@@ -137,7 +137,7 @@ def test_a_changed_backbone_gives_another_image(checkout: Corpus) -> None:
     checkout.onnx("aliked").write_bytes(checkout.onnx("lightglue").read_bytes())
     second = image(checkout)
     assert second["digest"] != first["digest"]
-    assert second["labels"]["c10.corpus.digest"] != first["labels"]["c10.corpus.digest"]
+    assert second["labels"]["c10.building.wanted.digest"] != first["labels"]["c10.building.wanted.digest"]
     assert sorted(checkout.calls()) == sorted([*checkout.models, "aliked"])
 
 

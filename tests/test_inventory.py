@@ -13,13 +13,13 @@ from pathlib import Path
 import pytest
 from harness import Corpus, flip_byte, run, snapshot
 
+from c10.cache.inventory import cache_directories, examine, take_inventory
 from c10.errors import C10Error
-from c10.inventory import cache_directories, examine, take_inventory
 
 HOLD = """
 import sys
 from pathlib import Path
-from c10.locks import held
+from c10.files.locks import held
 with held(Path(sys.argv[1])):
     print("held", flush=True)
     sys.stdin.read()

@@ -19,8 +19,14 @@ COMPILERS = {"tensorrt", "tensorrt_rtx", "onnx", "onnxconverter_common", "numpy"
 
 #: Who knows doit. Nothing else does, and nothing else imports one of these.
 DOIT_LAYER = {
-    "c10.tasks", "c10.uptodate", "c10.reporter", "c10.compiler", "c10.database", "c10.image_task", "c10.commands"
-}  # fmt: skip
+    "c10.tasks",
+    "c10.plugin.uptodate",
+    "c10.plugin.reporter",
+    "c10.compiler",
+    "c10.plugin.database",
+    "c10.image_task",
+    "c10.commands",
+}
 #: Who runs in the compiling child; the rest of c10 sees of the runtimes what is left.
 CHILD = {"c10.runtimes." + name for name in ("build", "precision", "network", "worker", "fp16", "configure")}
 
@@ -84,21 +90,21 @@ def test_the_look_at_imports_sees_each_kind() -> None:
     source = """
 import json
 if TYPE_CHECKING:
-    from c10.spec import BuildConfig
+    from c10.corpus.spec import BuildConfig
 else:
     import os
 def f():
     import onnx
-    from c10 import events
+    from c10.building import events
     class Inner:
         from c10.runtimes import build
 """
     assert list(_imports(ast.parse(source), lazy=False, typing=False)) == [
         Import("json", lazy=False, typing=False),
-        Import("c10.spec", lazy=False, typing=True),
+        Import("c10.corpus.spec", lazy=False, typing=True),
         Import("os", lazy=False, typing=False),
         Import("onnx", lazy=True, typing=False),
-        Import("c10.events", lazy=True, typing=False),
+        Import("c10.building.events", lazy=True, typing=False),
         Import("c10.runtimes.build", lazy=True, typing=False),
     ]
     assert len(SOURCES) > 40
@@ -145,14 +151,28 @@ def test_what_runs_in_the_child_is_imported_by_the_runtime_layer_alone(module: s
 
 def test_lower_layers_do_not_look_up() -> None:
     for lower, higher in {
-        "c10.spec": {"c10.config", "c10.target", "c10.record", "c10.verdict", "c10.runtimes", "c10.host"},
-        "c10.naming": {"c10.target", "c10.host", "c10.spec", "c10.runtimes"},
-        "c10.digest": {"c10.sources", "c10.sidecar", "c10.record", "c10.verdict"},
-        "c10.sidecar": {"c10.record", "c10.verdict", "c10.action", "c10.runtimes"},
-        "c10.record": {"c10.verdict", "c10.action", "c10.runtimes", "c10.corpus"},
-        "c10.verdict": {"c10.action", "c10.runtimes", "c10.corpus", "c10.events"},
-        "c10.host": {"c10.runtimes", "c10.target", "c10.spec", "c10.config"},
-        "c10.runtimes": {"c10.action", "c10.record", "c10.verdict", "c10.config", "c10.corpus", "c10.events"},
+        "c10.corpus.spec": {
+            "c10.corpus.config",
+            "c10.corpus.target",
+            "c10.proof.record",
+            "c10.proof.verdict",
+            "c10.runtimes",
+            "c10.host",
+        },
+        "c10.files.naming": {"c10.corpus.target", "c10.host", "c10.corpus.spec", "c10.runtimes"},
+        "c10.files.digest": {"c10.proof.sources", "c10.files.sidecar", "c10.proof.record", "c10.proof.verdict"},
+        "c10.files.sidecar": {"c10.proof.record", "c10.proof.verdict", "c10.building.build", "c10.runtimes"},
+        "c10.proof.record": {"c10.proof.verdict", "c10.building.build", "c10.runtimes", "c10.building.wanted"},
+        "c10.proof.verdict": {"c10.building.build", "c10.runtimes", "c10.building.wanted", "c10.building.events"},
+        "c10.host": {"c10.runtimes", "c10.corpus.target", "c10.corpus.spec", "c10.corpus.config"},
+        "c10.runtimes": {
+            "c10.building.build",
+            "c10.proof.record",
+            "c10.proof.verdict",
+            "c10.corpus.config",
+            "c10.building.wanted",
+            "c10.building.events",
+        },
     }.items():
         for module in (name for name in SOURCES if is_in(name, {lower})):
             reached: set[str] = set()

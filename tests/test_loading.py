@@ -488,7 +488,7 @@ def test_arguments_that_make_no_policy_are_told(signed: Signed) -> None:
     [{"resolvedDependencies": []}, {"resolvedDependencies": [], "externalParameters": {"options": None}}],
 )
 def test_a_record_of_another_shape_is_refused(signed: Signed, definition: dict[str, Any]) -> None:
-    from c10.definition import build_key
+    from c10.proof.definition import build_key
 
     document = signed.record()
     document["predicate"]["buildDefinition"] = definition

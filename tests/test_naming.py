@@ -11,7 +11,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from c10.errors import C10Error, InvalidEngineNameError
-from c10.naming import MODEL_NAME_MAX, PRECISIONS, EngineFilenameSchema, EngineName, is_model_name
+from c10.files.naming import MODEL_NAME_MAX, PRECISIONS, EngineFilenameSchema, EngineName, is_model_name
 
 NUMBERS = st.integers(0, 99999).map(str)
 MODEL_NAMES = st.from_regex(r"[a-z0-9]+(?:[._-][a-z0-9]+)*", fullmatch=True).filter(lambda n: len(n) <= MODEL_NAME_MAX)

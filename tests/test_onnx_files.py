@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from onnx import TensorProto, helper
 
 from c10.errors import SourceError
-from c10.onnx_files import external_data_files
+from c10.files.onnx_files import external_data_files
 
 LIGHT = Path(onnx.__file__).parent / "backend/test/data/light"
 GRAPHS = sorted(LIGHT.glob("*.onnx"))

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from c10 import C10ProvisioningConfig
-from c10.config import _OPTION_KEYS
-from c10.facts import FACTS
-from c10.verdict import _WORDS
+from c10.corpus.config import _OPTION_KEYS
+from c10.proof.facts import FACTS
+from c10.proof.verdict import _WORDS
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text("utf-8")

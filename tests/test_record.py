@@ -19,15 +19,15 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from c10 import BackboneSpec, BuildOptions, HostCapabilities
-from c10.action import build_engine
-from c10.definition import ENVIRONMENT, build_definition, build_key, differences, source_files
+from c10.building.build import build_engine
+from c10.corpus.target import EngineTarget, engine_target
 from c10.errors import RecordError
-from c10.facts import FACTS, Difference, describe, fact_of
-from c10.record import PREDICATE_TYPE, SCHEMA_VERSION, STATEMENT_TYPE, BuildRecord, parse_record, read_record
-from c10.sources import SourceDigests
-from c10.target import EngineTarget, engine_target
+from c10.proof.definition import ENVIRONMENT, build_definition, build_key, differences, source_files
+from c10.proof.facts import FACTS, Difference, describe, fact_of
+from c10.proof.record import PREDICATE_TYPE, SCHEMA_VERSION, STATEMENT_TYPE, BuildRecord, parse_record, read_record
+from c10.proof.sources import SourceDigests
+from c10.proof.verdict import judge
 from c10.tasks import file_dependencies
-from c10.verdict import judge
 
 DIGESTS = st.binary(min_size=32, max_size=32).map(bytes.hex)
 NUMBERS = st.integers(-(2**53) + 1, 2**53 - 1)

@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from c10.errors import InvalidSidecarError, MissingSidecarError, PublishError, VerificationError
-from c10.sidecar import Sha256Sidecar, parse_sidecar
+from c10.files.sidecar import Sha256Sidecar, parse_sidecar
 
 NAME = "dinov2_vpr__sm87_jp6.2_trt10.3_fp16.engine"
 DIGESTS = st.binary(min_size=32, max_size=32).map(bytes.hex)

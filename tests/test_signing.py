@@ -393,5 +393,5 @@ def test_without_a_policy_nobody_imports_cryptography(corpus: Corpus) -> None:
         check=True,
     )
     assert done.stdout.count("REUSED") == 3
-    assert "c10.verdict" in done.stderr
+    assert "c10.proof.verdict" in done.stderr
     assert "cryptography" not in done.stderr

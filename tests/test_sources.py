@@ -12,9 +12,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from c10.digest import FileDigest, FileSignature, digest_file
 from c10.errors import SourceError
-from c10.sources import SourceDigests
+from c10.files.digest import FileDigest, FileSignature, digest_file
+from c10.proof.sources import SourceDigests
 
 
 class Counting:

@@ -15,13 +15,13 @@ from doit.task import dict_to_task
 from fake_runtime import planned
 from harness import MODELS, Corpus, Run, flip_byte, run
 
-from c10 import digest as digest_module
-from c10 import verification
-from c10.digest import FileDigest, digest_file
-from c10.reporter import RunReporter
+from c10.files import digest as digest_module
+from c10.files.digest import FileDigest, digest_file
+from c10.plugin.reporter import RunReporter
+from c10.plugin.uptodate import VERIFIER
+from c10.proof import verification
+from c10.proof.verification import EngineVerifier
 from c10.tasks import engine_tasks
-from c10.uptodate import VERIFIER
-from c10.verification import EngineVerifier
 
 SIZE = 1 << 20
 

@@ -18,9 +18,9 @@ from doit.cmd_base import Command
 from doit.cmdparse import CmdParseError
 from doit.exceptions import InvalidCommand
 
-from c10 import events
+from c10.building import events
 from c10.commands.text import printable
-from c10.config import C10ProvisioningConfig
+from c10.corpus.config import C10ProvisioningConfig
 from c10.errors import C10Error
 from c10.host import HostCapabilities
 

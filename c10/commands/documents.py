@@ -11,11 +11,11 @@ from collections.abc import Iterable
 from dataclasses import asdict
 from typing import Any, Final
 
-from c10.facts import Difference, fact_of
+from c10.cache.inventory import Finding, Inventory, Leftover, StoredEngine
+from c10.commands.planning import PlannedEngine
 from c10.host import HostCapabilities
-from c10.inventory import Finding, Inventory, Leftover, StoredEngine
-from c10.planning import PlannedEngine
-from c10.record import BuildRecord
+from c10.proof.facts import Difference, fact_of
+from c10.proof.record import BuildRecord
 from c10.version import __version__
 
 SCHEMA_VERSION: Final = 1

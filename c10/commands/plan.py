@@ -18,12 +18,12 @@ from c10.commands.base import (
     write,
     write_json,
 )
+from c10.commands.planning import PlannedEngine, describe_host, plan_corpus
 from c10.commands.reading import EngineReader
 from c10.commands.text import count, seconds, table
-from c10.config import C10ProvisioningConfig
+from c10.corpus.config import C10ProvisioningConfig
 from c10.errors import HostProbeError
 from c10.host.capabilities import parse_host
-from c10.planning import PlannedEngine, describe_host, plan_corpus
 
 _OTHER_HOST: Final = "Describe that host in full, for example --host sm=87,jp=6.2.1,trt=10.3 or --host rtx_version=1.7"
 

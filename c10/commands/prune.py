@@ -14,7 +14,8 @@ from typing import Any, Final
 
 from doit.exceptions import InvalidCommand
 
-from c10.busy import reserved
+from c10.building.wanted import corpus_targets
+from c10.cache.inventory import Inventory, StoredEngine, cache_directories, engine_files, take_inventory
 from c10.commands import documents
 from c10.commands.base import (
     NOT_OK,
@@ -27,13 +28,12 @@ from c10.commands.base import (
     write_json,
 )
 from c10.commands.text import age, count, megabytes, table
-from c10.config import C10ProvisioningConfig
-from c10.corpus import corpus_targets
+from c10.corpus.config import C10ProvisioningConfig
+from c10.corpus.target import EngineTarget, record_path
 from c10.errors import PublishError, RecordError
-from c10.inventory import Inventory, StoredEngine, cache_directories, engine_files, take_inventory
-from c10.naming import EngineFilenameSchema, EngineName
-from c10.record import read_record
-from c10.target import EngineTarget, record_path
+from c10.files.busy import reserved
+from c10.files.naming import EngineFilenameSchema, EngineName
+from c10.proof.record import read_record
 
 _HOST_FIELDS: Final = ("sm", "jp", "runtime", "trt")
 

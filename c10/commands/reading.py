@@ -1,14 +1,14 @@
-"""Engines read once a command, on all cores. May import digest, inventory, signing and verification."""
+"""Engines read once a command, on all cores. May import digest, inventory, policy, signing and verification."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
 
-from c10.digest import FileDigest, FileSignature
-from c10.inventory import Finding, Inventory, examine
-from c10.signing.policy import SigningPolicy
-from c10.verification import EngineVerifier
+from c10.cache.inventory import Finding, Inventory, examine
+from c10.corpus.policy import SigningPolicy
+from c10.files.digest import FileDigest, FileSignature
+from c10.proof.verification import EngineVerifier
 
 
 class EngineReader:

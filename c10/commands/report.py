@@ -13,6 +13,7 @@ from typing import Any
 
 from doit.exceptions import InvalidCommand
 
+from c10.cache.inventory import Finding, Inventory, cache_directories, take_inventory
 from c10.commands import documents
 from c10.commands.base import (
     DEFAULT_CACHE,
@@ -22,14 +23,13 @@ from c10.commands.base import (
     EngineCommand,
     write,
 )
+from c10.commands.planning import PlannedEngine, describe_host, plan_corpus
 from c10.commands.reading import EngineReader
 from c10.commands.report_page import render
 from c10.commands.text import count, megabytes
-from c10.config import C10ProvisioningConfig
+from c10.corpus.config import C10ProvisioningConfig
 from c10.errors import PublishError
-from c10.inventory import Finding, Inventory, cache_directories, take_inventory
-from c10.planning import PlannedEngine, describe_host, plan_corpus
-from c10.publish import publish
+from c10.files.publish import publish
 
 
 class EnginesReport(EngineCommand):

@@ -11,6 +11,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
+from c10.cache.inventory import Finding, Inventory, cache_directories, take_inventory
+from c10.cache.quarantine import Quarantine
 from c10.commands import documents
 from c10.commands.base import (
     DEFAULT_CACHE,
@@ -22,13 +24,11 @@ from c10.commands.base import (
     write,
     write_json,
 )
+from c10.commands.planning import PlannedEngine, describe_host, plan_corpus
 from c10.commands.reading import EngineReader
 from c10.commands.text import count, megabytes, seconds, table
-from c10.config import C10ProvisioningConfig
-from c10.inventory import Finding, Inventory, cache_directories, take_inventory
-from c10.planning import PlannedEngine, describe_host, plan_corpus
-from c10.quarantine import Quarantine
-from c10.signing.policy import SigningPolicy
+from c10.corpus.config import C10ProvisioningConfig
+from c10.corpus.policy import SigningPolicy
 
 #: Nothing is damaged, but a run would not reuse what is there: the inputs are not those of the build.
 NOT_REUSED: Final = 2

@@ -11,7 +11,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from c10.installed import installed_version
+from c10.host.installed import installed_version
 
 if TYPE_CHECKING:
     import ctypes

@@ -16,12 +16,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, Final
 
-from c10.digest import open_regular
+from c10.corpus.target import EngineTarget
 from c10.errors import DigestMismatchError, UnreadableEngineError, VerificationError
-from c10.naming import EngineFilenameSchema
-from c10.publish import StagedFile, make_directory, temporary_path
-from c10.target import EngineTarget
-from c10.verdict import Verdict, check_bytes
+from c10.files.digest import open_regular
+from c10.files.naming import EngineFilenameSchema
+from c10.files.publish import StagedFile, make_directory, temporary_path
+from c10.proof.verdict import Verdict, check_bytes
 
 FOLDER: Final = "engines"
 MANIFEST: Final = "manifest.json"
@@ -39,7 +39,7 @@ class ImageContents:
     @property
     def corpus_digest(self) -> str:
         """The SHA-256 that names the engines and what they were built from, and nothing of when or where."""
-        return self.labels["c10.corpus.digest"]
+        return self.labels["c10.building.wanted.digest"]
 
     def manifest(self) -> bytes:
         """Return the list of engines, as it lies beside them."""
@@ -102,7 +102,7 @@ def _labels(targets: list[EngineTarget], engines: tuple[dict[str, Any], ...]) ->
     names = [EngineFilenameSchema.parse(target.engine_path) for target in targets]
     identity = [[engine["name"], engine["sha256"], engine["build_key"]] for engine in engines]
     return {
-        "c10.corpus.digest": hashlib.sha256(json.dumps(identity).encode()).hexdigest(),
+        "c10.building.wanted.digest": hashlib.sha256(json.dumps(identity).encode()).hexdigest(),
         "c10.jetpack": " ".join(sorted({name.jp for name in names})),
         "c10.sm": " ".join(sorted({name.sm for name in names})),
         "c10.tensorrt": " ".join(sorted({engine["tensorrt"] for engine in engines})),

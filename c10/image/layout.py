@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from c10.publish import StagedFile
+from c10.files.publish import StagedFile
 
 _EPOCH: Final = "1970-01-01T00:00:00Z"
 _ARCHITECTURES: Final = {"aarch64": "arm64", "x86_64": "amd64"}  # Go's names, as the specification asks

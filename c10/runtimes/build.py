@@ -12,13 +12,13 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from c10.errors import EngineBuildError
+from c10.files.sidecar import Sha256Sidecar
 from c10.runtimes.configure import configure, network_flags
 from c10.runtimes.network import check_precision, check_profiles, describe_inputs
 from c10.runtimes.options import generation, is_strongly_typed, refuse_unsupported
 from c10.runtimes.precision import converted, needs_conversion
 from c10.runtimes.protocol import BuildProgress
 from c10.runtimes.timing import load_timing_cache, save_timing_cache
-from c10.sidecar import Sha256Sidecar
 
 if TYPE_CHECKING:
     import tensorrt

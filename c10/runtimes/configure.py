@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+from c10.corpus.spec import BuildConfig, BuildOptions, OptimizationProfile
 from c10.errors import EngineBuildError
 from c10.runtimes.calibration import make_calibrator
-from c10.spec import BuildConfig, BuildOptions, OptimizationProfile
 
 if TYPE_CHECKING:
     import tensorrt

@@ -19,13 +19,13 @@ from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any, Final
 
+from c10.corpus.spec import BuildConfig, RuntimeKind
+from c10.corpus.target import runtime_version
 from c10.errors import EngineBuildError
 from c10.host import HostCapabilities
 from c10.runtimes.messages import CompileJob, decode_error, encode_job
 from c10.runtimes.protocol import BuildProgress, EngineCacheEntry, ProgressCallback
 from c10.runtimes.timing import timing_cache_path
-from c10.spec import BuildConfig, RuntimeKind
-from c10.target import runtime_version
 
 _LOG_LINES: Final = 20
 _START: Final = "import sys, json; sys.path[:] = json.loads(sys.argv[1]); from c10.runtimes.worker import main; main()"

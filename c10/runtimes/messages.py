@@ -11,8 +11,8 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from c10.corpus.spec import BuildConfig, BuildOptions, OptimizationProfile, RuntimeKind, ShapeRange
 from c10.errors import CalibrationCacheError, EngineBuildError, PublishError, SourceError
-from c10.spec import BuildConfig, BuildOptions, OptimizationProfile, RuntimeKind, ShapeRange
 
 _ERRORS: dict[str, type[EngineBuildError | PublishError | SourceError]] = {
     kind.__name__: kind for kind in (EngineBuildError, PublishError, SourceError)

@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from c10.corpus.spec import BuildConfig, OptimizationProfile, Shape, ShapeRange
 from c10.errors import EngineBuildError
-from c10.spec import BuildConfig, OptimizationProfile, Shape, ShapeRange
 
 _FREE = -1
 

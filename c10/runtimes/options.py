@@ -10,8 +10,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, Literal
 
+from c10.corpus.spec import BuildConfig, RuntimeKind
 from c10.errors import EngineBuildError
-from c10.spec import BuildConfig, RuntimeKind
 
 Generation = Literal["TensorRT 10.x", "TensorRT 11.x", "TensorRT-RTX"]
 TRT10: Final[Generation] = "TensorRT 10.x"

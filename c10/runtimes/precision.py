@@ -12,11 +12,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
+from c10.corpus.spec import Precision
 from c10.errors import EngineBuildError
-from c10.onnx_files import external_data_files
-from c10.publish import temporary_path
+from c10.files.onnx_files import external_data_files
+from c10.files.publish import temporary_path
 from c10.runtimes.fp16 import prepare
-from c10.spec import Precision
 
 _PROTOBUF_MAX: Final = (1 << 31) - 1  # bytes in one message; beyond, weights go to a file beside the model
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
-from c10.spec import BuildConfig
+from c10.corpus.spec import BuildConfig
 
 
 @dataclass(frozen=True, slots=True)

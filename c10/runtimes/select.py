@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from c10.corpus.spec import RuntimeChoice, RuntimeKind
 from c10.errors import HostProbeError
 from c10.host import HostCapabilities, probe_host
 from c10.host.jetpack import tegra_chip
 from c10.host.tensorrt import has_tensorrt_module
 from c10.runtimes.protocol import CompileEngineCallable
-from c10.spec import RuntimeChoice, RuntimeKind
 
 _INSTALL_RTX = "Install it with: pip install 'c10[rtx]'"
 _SYSTEM_SITE = "JetPack installs it for the system's Python: make the environment with --system-site-packages."

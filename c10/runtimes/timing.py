@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from c10.errors import PublishError
+from c10.files.publish import publish
 from c10.host import HostCapabilities
-from c10.publish import publish
 
 if TYPE_CHECKING:
     import tensorrt

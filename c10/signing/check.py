@@ -1,9 +1,11 @@
-"""Is this engine signed by somebody trusted? The one place that answers. May import errors, target and its siblings."""
+"""Is this engine signed by somebody trusted? The one place that answers. May import errors, policy, target and its siblings."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
+from c10.corpus.policy import SigningPolicy
+from c10.corpus.target import signature_path
 from c10.errors import (
     InvalidSignatureError,
     MissingSignatureError,
@@ -12,8 +14,6 @@ from c10.errors import (
 )
 from c10.signing.envelope import Envelope, Signature, read_envelope, signed_bytes
 from c10.signing.keys import PublicKey, load_private_key, load_public_key
-from c10.signing.policy import SigningPolicy
-from c10.target import signature_path
 
 
 def check_signature(engine_path: Path, record: bytes, policy: SigningPolicy, *, sha256: str) -> None:

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from c10.digest import HEX_DIGEST, read_regular
 from c10.errors import InvalidSignatureError
+from c10.files.digest import HEX_DIGEST, read_regular
 
 PAYLOAD_TYPE: Final = "application/vnd.in-toto+json"
 SIGNATURE_BYTES: Final = 64  # RFC 8032, 5.1.6

@@ -15,10 +15,10 @@ import pytest
 from networks import FEATURES, matmul_network
 
 from c10 import BuildConfig, CalibrationCacheError, HostCapabilities, HostProbeError
+from c10.corpus.spec import BuildOptions, OptimizationProfile, ShapeRange
 from c10.host import probe_host
 from c10.runtimes.isolated import IsolatedRuntime
 from c10.runtimes.select import builtin_runtime, choose_runtime
-from c10.spec import BuildOptions, OptimizationProfile, ShapeRange
 
 pytestmark = pytest.mark.gpu
 

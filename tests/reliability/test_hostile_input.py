@@ -16,11 +16,11 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from c10.config import C10ProvisioningConfig
+from c10.corpus.config import C10ProvisioningConfig
 from c10.errors import ConfigError, InvalidSidecarError, RecordError, SourceError
-from c10.onnx_files import external_data_files
-from c10.record import parse_record
-from c10.sidecar import parse_sidecar
+from c10.files.onnx_files import external_data_files
+from c10.files.sidecar import parse_sidecar
+from c10.proof.record import parse_record
 
 from .figures import FIGURES
 from .project import How, Project, Run, onnx_file
@@ -359,11 +359,11 @@ def test_no_permission(project: Project, which: str) -> None:
 def test_a_real_compiler_given_a_hostile_onnx(folder: Path, kind: str) -> None:
     import onnx
 
+    from c10.corpus.spec import BuildConfig
     from c10.errors import EngineBuildError
     from c10.host import HostCapabilities
     from c10.host.probe import probe_host
     from c10.runtimes.isolated import IsolatedRuntime
-    from c10.spec import BuildConfig
 
     path = folder / "model.onnx"
     node = onnx.helper.make_node("Relu", ["x"], ["y"])

@@ -32,13 +32,15 @@ class Mutant:
     new: str
 
 
-NO_FILE_SYNC = Mutant("no fsync of the file", "publish.py", "        os.fsync(descriptor)\n        #", "        #")
+NO_FILE_SYNC = Mutant(
+    "no fsync of the file", "files/publish.py", "        os.fsync(descriptor)\n        #", "        #"
+)
 NO_DIRECTORY_SYNC = Mutant(
-    "no fsync of the directory", "publish.py", "            sync_directory(self.path.parent)\n", ""
+    "no fsync of the directory", "files/publish.py", "            sync_directory(self.path.parent)\n", ""
 )
 RECORD_FIRST = Mutant(
     "record before engine",
-    "action.py",
+    "building/build.py",
     "    publish(target.record_path, content)\n",
     """
     late = [(path, path.read_bytes()) for path in (target.engine_path, target.sidecar_path)]
@@ -51,25 +53,25 @@ RECORD_FIRST = Mutant(
 )
 SIDECAR_FIRST = Mutant(
     "sidecar before engine",
-    "sidecar.py",
+    "files/sidecar.py",
     "                engine.commit()\n                sidecar.commit()\n",
     "                sidecar.commit()\n                engine.commit()\n",
 )
 NO_VERIFY = Mutant(
     "verify skipped",
-    "verdict.py",
+    "proof/verdict.py",
     "actual = engine_digest(engine_path).sha256",
     "actual = expected if engine_path.stat().st_size else ''",
 )
-NO_INPUTS = Mutant("inputs not compared", "verdict.py", "build_key(definition) == record.build_key", "definition")
+NO_INPUTS = Mutant("inputs not compared", "proof/verdict.py", "build_key(definition) == record.build_key", "definition")
 NO_LOCK = Mutant(
     "no lock",
-    "locks.py",
+    "files/locks.py",
     "            lock(file, LockFlags.EXCLUSIVE | LockFlags.NON_BLOCKING)",
     "            pass",
 )
-NO_SIZE_CHECK = Mutant("a lying write believed", "publish.py", "!= view.nbytes:", "< 0:")
-NO_TIDY = Mutant("orphans left", "reporter.py", "        tidy(sorted(self._folders))\n", "")
+NO_SIZE_CHECK = Mutant("a lying write believed", "files/publish.py", "!= view.nbytes:", "< 0:")
+NO_TIDY = Mutant("orphans left", "plugin/reporter.py", "        tidy(sorted(self._folders))\n", "")
 _CUTS: Final = (None, *(Fault("rename", n, "signal=SIGKILL") for n in range(1, 7)))
 
 

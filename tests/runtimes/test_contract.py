@@ -10,10 +10,10 @@ from fake_runtime import FakeRuntime
 from networks import matmul_network
 
 from c10 import BuildConfig, BuildProgress, CompileEngineCallable, EngineBuildError, Sha256Sidecar
-from c10.digest import digest_file
+from c10.corpus.spec import OptimizationProfile, ShapeRange
+from c10.files.digest import digest_file
 from c10.host import HostCapabilities, probe_host
 from c10.runtimes.isolated import IsolatedRuntime
-from c10.spec import OptimizationProfile, ShapeRange
 
 NAME = "matmul__sm87_jp6.2_trt10.3_fp32.engine"
 SHAPES = OptimizationProfile.of(

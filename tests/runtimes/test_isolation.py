@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from c10 import BuildConfig, BuildProgress, EngineBuildError
+from c10.corpus.spec import BuildOptions, OptimizationProfile, ShapeRange
 from c10.runtimes.isolated import IsolatedRuntime
-from c10.spec import BuildOptions, OptimizationProfile, ShapeRange
 
 NAME = "densenet__sm80_jpnone_rtx1.7_fp32.engine"
 SHAPES = OptimizationProfile.of({"data_0": ShapeRange.fixed((1, 3, 224, 224))})
@@ -67,7 +67,7 @@ import sys
 from pathlib import Path
 from c10.host import probe_host
 from c10.runtimes.isolated import IsolatedRuntime
-from c10.spec import BuildConfig
+from c10.corpus.spec import BuildConfig
 
 def tell(progress):
     tasks = Path("/proc/self/task").iterdir()

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from c10 import BuildConfig, CalibrationCacheError, EngineBuildError
+from c10.corpus.spec import BuildOptions
 from c10.runtimes.calibration import calibration_algorithm, refuse_missing_cache, version_number
 from c10.runtimes.isolated import IsolatedRuntime
 from c10.runtimes.options import RTX, SUPPORT, TRT10, TRT11, Generation, generation, refuse_unsupported
-from c10.spec import BuildOptions
 
 README = Path(__file__).parents[2] / "README.md"
 ASKED = {

@@ -10,9 +10,9 @@ from networks import matmul_network, quantized_network
 from onnx import TensorProto, helper
 
 from c10 import BuildConfig, EngineBuildError
+from c10.corpus.spec import OptimizationProfile, Precision, ShapeRange
 from c10.runtimes.isolated import IsolatedRuntime
 from c10.runtimes.precision import converted
-from c10.spec import OptimizationProfile, Precision, ShapeRange
 
 NAME = "matmul__sm80_jpnone_rtx1.7_fp32.engine"
 WIDTH = 1 << 18

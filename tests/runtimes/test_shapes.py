@@ -8,8 +8,8 @@ import pytest
 from networks import matmul_network
 
 from c10 import BuildConfig, EngineBuildError
+from c10.corpus.spec import OptimizationProfile, Shape, ShapeRange
 from c10.runtimes.isolated import IsolatedRuntime
-from c10.spec import OptimizationProfile, Shape, ShapeRange
 
 NAME = "matmul__sm80_jpnone_rtx1.7_fp32.engine"
 

@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from c10.errors import EngineBuildError
+from c10.files.sidecar import Sha256Sidecar
 from c10.runtimes.protocol import EngineCacheEntry
-from c10.sidecar import Sha256Sidecar
 
 DEFAULT_SIZE = 200_000
 

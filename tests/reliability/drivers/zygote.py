@@ -25,13 +25,23 @@ import portalocker
 import rfc8785
 import stub_runtime
 
-import c10.action
+import c10.building.build
+import c10.cache.tidy
 import c10.compiler
 import c10.tasks
-import c10.tidy
 
 #: Imported here, once. A child that has given up root may not even be able to read Python's own modules.
-WARM = (doit.cmd_run, portalocker, rfc8785, sqlite3, stub_runtime, c10.action, c10.compiler, c10.tasks, c10.tidy)
+WARM = (
+    doit.cmd_run,
+    portalocker,
+    rfc8785,
+    sqlite3,
+    stub_runtime,
+    c10.building.build,
+    c10.compiler,
+    c10.tasks,
+    c10.cache.tidy,
+)
 POLL_S = 0.002
 
 

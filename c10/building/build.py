@@ -1,0 +1,194 @@
+"""Builds one engine: lock, look again, compile, record. May import all but doit's other parts and the commands.
+
+What doit runs for an engine that may not be reused. The runtime writes engine and sidecar; the record that is
+written last commits the build; where engines are signed, its envelope follows it.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+from c10.building import events
+from c10.building.outcome import CompileOutcome
+from c10.building.progress import CHANNEL
+from c10.building.sign import open_signing_key, publish_signature
+from c10.corpus.target import EngineTarget
+from c10.errors import C10Error, EngineBuildError, SourceError, VerificationError
+from c10.files.digest import FileSignature
+from c10.files.locks import LOCKS_DIRECTORY, held
+from c10.files.publish import publish, remove_orphans, unpublish
+from c10.files.sidecar import Sha256Sidecar
+from c10.proof.definition import build_definition, build_key, source_files
+from c10.proof.record import BuildRecord
+from c10.proof.sources import SourceDigests
+from c10.proof.verdict import Verdict, check_bytes, judge, record_signature
+from c10.runtimes.calibration import refuse_missing_cache
+from c10.runtimes.protocol import BuildProgress, CompileEngineCallable, EngineCacheEntry
+from c10.runtimes.select import builtin_runtime
+from c10.signing.keys import PrivateKey
+
+
+@dataclass(frozen=True, slots=True)
+class BuildOutcome:
+    """How a task ended well. ``duration_s`` is the compile's, None where another process had built it."""
+
+    outcome: CompileOutcome
+    verdict: Verdict
+    record: BuildRecord
+    duration_s: float | None
+
+    def values(self) -> dict[str, Any]:
+        """Return what doit's database keeps."""
+        return {
+            "outcome": self.outcome.value,
+            "reason": str(self.verdict),
+            "sha256": self.record.sha256,
+            "size": self.record.size,
+            "build_key": self.record.build_key,
+            "duration_s": self.duration_s,
+        }
+
+
+def build_engine(
+    target: EngineTarget, verdict: Verdict, sources: SourceDigests, runtime: CompileEngineCallable | None
+) -> BuildOutcome:
+    """Build the engine that ``verdict`` refuses to reuse (or that was asked for all the same).
+
+    ``runtime`` is an injected one; None means c10's own. Raises C10Error; nothing half-made is left.
+    """
+    forced = verdict.reusable
+    if forced:
+        verdict = replace(verdict, reason="forced")
+    signing_key = open_signing_key(target.signing)  # before minutes are spent on what could not be signed
+    with held(_locks(target) / f"{target.engine_path.name}.lock", _say_waiting(target)) as lock:
+        if not forced and record_signature(target) != verdict.stamp:  # another process was here meanwhile
+            verdict = judge(target, sources)
+            if verdict.reusable and verdict.record is not None:
+                return BuildOutcome(CompileOutcome.REUSED, verdict, verdict.record, None)
+        events.cache_miss(target, verdict)
+        remove_orphans(target.engine_path.parent, target.engine_path.name)
+        try:
+            with _device(target):
+                record = _compile(
+                    target,
+                    sources,
+                    runtime or builtin_runtime(target.runtime, target.host, (lock.descriptor,)),
+                    signing_key,
+                )
+        except C10Error as error:
+            _tell_what_is_left(target, verdict, error)
+            raise
+        finally:
+            remove_orphans(target.engine_path.parent, target.engine_path.name)
+            CHANNEL.finished(target.model_name)
+    return BuildOutcome(CompileOutcome.BUILT, verdict, record, record.compile_duration_s)
+
+
+def _compile(
+    target: EngineTarget, sources: SourceDigests, runtime: CompileEngineCallable, signing_key: PrivateKey | None
+) -> BuildRecord:
+    if target.build_config.options.calibration_cache is not None:
+        refuse_missing_cache(target.build_config.options.calibration_cache)
+    files = source_files(target)
+    before = {path: sources.signature(path) for path in files.values()}
+    started, clock = datetime.now(timezone.utc), time.perf_counter()
+    # The sources are hashed while the compiler runs, on another core; what changed meanwhile is refused below.
+    with ThreadPoolExecutor(1) as pool:
+        hashed = pool.submit(build_definition, target, files, sources)
+        entry = runtime.compile_engine(
+            target.onnx_path,
+            target.build_config,
+            target.engine_path,
+            progress=CHANNEL.callback(target.model_name),
+        )
+        duration, finished = time.perf_counter() - clock, datetime.now(timezone.utc)
+        definition = hashed.result()
+    _refuse_changed(target, sources, before)
+    size = _published_size(target, entry)
+    record = BuildRecord(
+        engine_name=target.engine_path.name,
+        sha256=entry.sha256,
+        size=size,
+        definition=definition,
+        build_key=build_key(definition),
+        compile_duration_s=round(duration, 3) or 0.001,
+        started_on=started.isoformat(timespec="milliseconds"),
+        finished_on=finished.isoformat(timespec="milliseconds"),
+        power_mode=target.host.power_mode,
+    )
+    _commit(target, record, signing_key)
+    return record
+
+
+def _commit(target: EngineTarget, record: BuildRecord, signing_key: PrivateKey | None) -> None:
+    content = record.to_json()
+    publish(target.record_path, content)
+    if signing_key is None:
+        unpublish(target.signature_path)  # the older engine's
+    else:
+        publish_signature(target.engine_path, content, signing_key)
+
+
+def _refuse_changed(target: EngineTarget, sources: SourceDigests, before: dict[Path, FileSignature]) -> None:
+    changed = [str(path) for path, signature in before.items() if not sources.stands(path, signature)]
+    if changed:
+        raise SourceError(
+            f"{target.model_name}: compile: expected sources that stay as they are, "
+            f"got a change of {', '.join(changed)}",
+            remedy="Run `doit engines` again once nothing writes to them.",
+        )
+
+
+def _published_size(target: EngineTarget, entry: EngineCacheEntry) -> int:
+    """Return the engine's size; raise EngineBuildError where the runtime did not publish what it says it did."""
+    try:
+        sidecar = Sha256Sidecar.read(target.engine_path)
+        status = target.engine_path.stat()
+    except VerificationError as error:
+        raise EngineBuildError(f"{target.model_name}: runtime: {error.message}") from error
+    except OSError as error:
+        raise EngineBuildError(f"{target.model_name}: runtime: expected an engine, got {error}") from error
+    if sidecar != entry.sha256 or not stat.S_ISREG(status.st_mode):
+        raise EngineBuildError(
+            f"{target.engine_path}: runtime: expected an engine of digest {entry.sha256[:12]}…, got {sidecar[:12]}…",
+            remedy="A runtime writes engine and sidecar with Sha256Sidecar.write_atomic_and_sidecar(output_path, …).",
+        )
+    return status.st_size
+
+
+def _tell_what_is_left(target: EngineTarget, verdict: Verdict, error: C10Error) -> None:
+    """Add to a failure what became of the good engine that a rebuild was to replace."""
+    if verdict.record is None or check_bytes(target.engine_path).record != verdict.record:
+        return
+    use = "it can still be reused" if verdict.reason == "forced" else f"it is not reused ({verdict})"
+    left = f"The older engine is left as it was, and {use}: {target.engine_path}"
+    error.remedy = "\n".join(filter(None, [error.remedy, left]))
+
+
+@contextmanager
+def _device(target: EngineTarget) -> Iterator[None]:
+    """Hold the GPU where one is tuned on: two tuners on one device would time each other's noise."""
+    if target.runtime == "rtx":
+        yield
+        return
+    device = "".join(c if c.isalnum() else "-" for c in os.environ.get("CUDA_VISIBLE_DEVICES") or "0")
+    with held(_locks(target) / f"gpu-{device}.lock", _say_waiting(target)):
+        yield
+
+
+def _locks(target: EngineTarget) -> Path:
+    return target.engine_path.parent / LOCKS_DIRECTORY
+
+
+def _say_waiting(target: EngineTarget) -> Callable[[], None]:
+    send = CHANNEL.callback(target.model_name)
+    return lambda: send(BuildProgress("Waiting for another process"))

@@ -1,0 +1,128 @@
+"""c10's log events. May import errors, facts, target and verdict.
+
+Logger ``c10``; ``record.event`` is the event's name, the message begins with it, its fields are attributes of
+the record. docs/log-events.schema.json is their schema.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import sys
+from collections.abc import Mapping
+from datetime import datetime, timezone
+from typing import TYPE_CHECKING, Any, Final
+
+from c10.corpus.target import EngineTarget
+from c10.errors import C10Error
+from c10.proof.verdict import SIDECAR_REASONS, Verdict
+
+LOGGER: Final = logging.getLogger("c10")
+FORMAT_VARIABLE: Final = "C10_LOG_FORMAT"
+
+
+def cache_hit(target: EngineTarget) -> None:
+    """An engine is reused."""
+    _emit(logging.INFO, "c10.engine.cache.hit", target.model_name, _of(target))
+
+
+def cache_miss(target: EngineTarget, verdict: Verdict) -> None:
+    """An engine is going to be built; a sidecar that speaks against its engine is an event of its own."""
+    fields = {**_of(target), "reason": verdict.reason}
+    if verdict.reason in SIDECAR_REASONS:
+        _emit(logging.WARNING, "c10.engine.sidecar.mismatch", f"{target.model_name}: {verdict}", fields)
+    _emit(logging.WARNING, "c10.engine.cache.miss", f"{target.model_name}: {verdict}", fields)
+
+
+def compile_error(target: EngineTarget, error: BaseException) -> None:
+    """An engine could not be built."""
+    calibration = getattr(error, "calibration_path", None)
+    fields = {
+        "model_name": target.model_name,
+        "error_class": type(error).__name__,
+        "calibration_path": None if calibration is None else str(calibration),
+    }
+    message = error.message if isinstance(error, C10Error) else str(error)
+    _emit(logging.ERROR, "c10.engine.compile.error", f"{target.model_name}: {message}", fields)
+
+
+def compile_summary(*, built: int, reused: int, failed: int, duration_s: float) -> None:
+    """A run is over."""
+    fields = {
+        "engines_built": built,
+        "engines_reused": reused,
+        "engines_failed": failed,
+        "duration_s": round(duration_s, 3),
+    }
+    words = f"{built} built, {reused} reused, {failed} failed in {duration_s:.2f} s"
+    _emit(logging.INFO, "c10.engine.compile.summary", words, fields)
+
+
+def workspace_large(target: EngineTarget, memory_mb: int) -> None:
+    """The workspace asked for is more than half of the board's memory."""
+    workspace = target.build_config.workspace_mb
+    fields = {"model_name": target.model_name, "workspace_mb": workspace, "memory_mb": memory_mb}
+    words = f"{target.model_name}: workspace_mb = {workspace} is over half of the {memory_mb} MiB that this board has"
+    _emit(logging.WARNING, "c10.config.workspace.large", words, fields)
+
+
+def configure_logging() -> None:
+    """Send events to standard error, once: with C10_LOG_FORMAT=json all of them, else WARNING and above.
+
+    As text nothing is added where the application has handlers of its own.
+    """
+    as_json = os.environ.get(FORMAT_VARIABLE) == "json"
+    if any(isinstance(handler, _EventHandler) for handler in LOGGER.handlers):
+        return
+    if not as_json and logging.getLogger().handlers:
+        return
+    handler = _EventHandler()
+    handler.setLevel(logging.INFO if as_json else logging.WARNING)
+    handler.setFormatter(_JsonFormatter() if as_json else logging.Formatter("%(levelname)s %(message)s"))
+    LOGGER.addHandler(handler)
+    if as_json:
+        LOGGER.setLevel(logging.INFO)
+
+
+def leave_out_text() -> None:
+    """Send no text to standard error: a person reads the same on the terminal. JSON still goes there."""
+    for handler in LOGGER.handlers:
+        if isinstance(handler, _EventHandler) and not isinstance(handler.formatter, _JsonFormatter):
+            handler.setLevel(logging.CRITICAL + 1)
+
+
+if TYPE_CHECKING:
+    _StreamHandler = logging.StreamHandler[Any]
+else:
+    _StreamHandler = logging.StreamHandler
+
+
+class _EventHandler(_StreamHandler):
+    """Writes to what sys.stderr was when it was made: doit replaces it while an action runs."""
+
+    def __init__(self) -> None:
+        super().__init__(sys.stderr)
+
+
+class _JsonFormatter(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        """Return one JSON object on one line."""
+        time = datetime.fromtimestamp(record.created, tz=timezone.utc)
+        return json.dumps(
+            {
+                "time": time.isoformat(timespec="milliseconds"),
+                "level": record.levelname,
+                "event": getattr(record, "event", None),
+                "message": record.getMessage(),
+                **getattr(record, "event_fields", {}),
+            }
+        )
+
+
+def _of(target: EngineTarget) -> dict[str, Any]:
+    return {"model_name": target.model_name, "engine_path": str(target.engine_path)}
+
+
+def _emit(level: int, event: str, words: str, fields: Mapping[str, Any]) -> None:
+    LOGGER.log(level, "%s %s", event, words, extra={"event": event, "event_fields": dict(fields), **fields})

@@ -1,0 +1,201 @@
+"""What lies in a cache_root: engines of all hosts, leftovers, foreign files. May import all that knows neither
+doit nor a runtime.
+
+``take_inventory`` looks at names and sizes alone; ``examine`` reads an engine's bytes. Neither writes anything.
+"""
+
+from __future__ import annotations
+
+import glob
+import os
+import re
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Literal
+
+from c10.corpus.policy import SigningPolicy
+from c10.corpus.target import RECORD_SUFFIX, SIGNATURE_SUFFIX
+from c10.errors import C10Error, InvalidEngineNameError
+from c10.files.busy import is_busy
+from c10.files.digest import FileDigest, digest_file
+from c10.files.locks import LOCKS_DIRECTORY
+from c10.files.naming import EngineFilenameSchema, EngineName
+from c10.files.publish import TEMPORARY_SUFFIX
+from c10.files.sidecar import SIDECAR_SUFFIX
+from c10.proof.verdict import Reason, Verdict, check_bytes
+
+EngineState = Literal["intact", "building", "unrecorded", "untrusted", "unreadable", "lost", "damaged"]
+LeftoverKind = Literal["orphan", "writing", "foreign"]
+
+#: The files of one engine, the engine first: what is moved or deleted together.
+SUFFIXES: Final = ("", SIDECAR_SUFFIX, RECORD_SUFFIX, SIGNATURE_SUFFIX)
+
+_OWN_DIRECTORIES: Final = (LOCKS_DIRECTORY, ".timing")
+_TEMPORARY: Final = re.compile(rf"\.(?P<name>.+)\.[0-9a-f]{{16}}{re.escape(TEMPORARY_SUFFIX)}")
+_PLACEHOLDER: Final = re.compile(r"\{(?:device|sm_count)\}")
+
+_STATES: Final[dict[Reason, EngineState]] = {
+    "missing": "lost",
+    "engine_unreadable": "unreadable",
+    "sidecar_missing": "damaged",
+    "sidecar_malformed": "damaged",
+    "digest_mismatch": "damaged",
+    "record_mismatch": "damaged",
+    "signature_missing": "untrusted",
+    "signature_invalid": "untrusted",
+    "signature_untrusted": "untrusted",
+    "signature_revoked": "untrusted",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class StoredEngine:
+    """One engine's files as they are found, by name: ``files`` are those of the four that exist.
+
+    ``size`` is in bytes, of all of them; ``modified_s`` is the newest modification, seconds since the epoch.
+    """
+
+    engine_path: Path
+    name: EngineName
+    files: tuple[Path, ...]
+    size: int
+    modified_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Leftover:
+    """A file that is no engine's. orphan: a temporary file of a dead process; writing: of a living one.
+
+    ``engine_path`` is the engine that a temporary file was to become part of; None where it is foreign.
+    """
+
+    path: Path
+    kind: LeftoverKind
+    size: int
+    modified_s: float
+    engine_path: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Inventory:
+    """One directory of engines."""
+
+    directory: Path
+    engines: tuple[StoredEngine, ...] = ()
+    leftovers: tuple[Leftover, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One engine, read. ``verdict`` knows its bytes and its record, not what a corpus wants of it."""
+
+    stored: StoredEngine
+    state: EngineState
+    verdict: Verdict
+
+    @property
+    def why(self) -> str:
+        """What is wrong with it, in words; nothing where it is intact."""
+        if self.state == "intact":
+            return ""
+        if self.state == "building":
+            return "another process builds it now: look again when that is done"
+        if self.state == "lost":
+            rest = " and ".join(path.name.removeprefix(self.stored.engine_path.name) for path in self.stored.files)
+            return f"the engine is gone, only its {rest} is here"
+        return str(self.verdict)
+
+
+def cache_directories(cache_root: Path) -> list[Path]:
+    """Return the directories that a cache_root stands for; with ``{device}`` or ``{sm_count}`` in it, those of all."""
+    text = str(cache_root)
+    if _PLACEHOLDER.search(text) is None:
+        return [cache_root]
+    pattern = "*".join(glob.escape(part) for part in _PLACEHOLDER.split(text))
+    return sorted(Path(path) for path in glob.glob(pattern) if Path(path).is_dir())  # noqa: PTH207 - any anchor
+
+
+def take_inventory(directory: Path) -> Inventory:
+    """List a directory of engines. Raises C10Error where it cannot be listed."""
+    try:
+        names = os.listdir(directory)  # noqa: PTH208 - the error of an unreadable one is wanted now
+    except OSError as error:
+        raise C10Error(
+            f"{directory}: expected a directory of engines, got {error.strerror or error}",
+            remedy="Build them first: doit engines. Or name the directory that holds them: doit engines-verify DIR",
+        ) from error
+    entries = {path.name: (path, status) for name in names if (status := _status(path := directory / name)) is not None}
+    owners = {name: engine for name in entries if (engine := _engine_of(name)) is not None}
+    engines = [_stored(directory / name, entries) for name in sorted(set(owners.values()))]
+    rest = [name for name in sorted(entries) if name not in owners and name not in _OWN_DIRECTORIES]
+    leftovers = [_leftover(*entries[name]) for name in rest]
+    return Inventory(directory, tuple(engines), tuple(leftovers))
+
+
+def examine(
+    stored: StoredEngine,
+    engine_digest: Callable[[Path], FileDigest] = digest_file,
+    signing: SigningPolicy | None = None,
+) -> Finding:
+    """Read an engine, and its signature where ``signing`` asks for it.
+
+    What is published while it is read is looked at again, so that no builder is mistaken.
+    """
+    verdict = check_bytes(stored.engine_path, engine_digest, signing)
+    if not verdict.reusable:
+        if is_busy(stored.engine_path):
+            return Finding(stored, "building", verdict)
+        verdict = check_bytes(stored.engine_path, digest_file, signing)
+    return Finding(stored, state_of(verdict), verdict)
+
+
+def state_of(verdict: Verdict) -> EngineState:
+    """Return the state that a verdict about an engine's bytes and record means, while nobody builds it."""
+    return "intact" if verdict.reason is None else _STATES.get(verdict.reason, "unrecorded")
+
+
+def engine_files(engine_paths: Iterable[Path]) -> set[Path]:
+    """Return these engines' paths without symbolic links in their directories: for comparing, not for opening."""
+    return {path.parent.resolve() / path.name for path in engine_paths}
+
+
+def _status(path: Path) -> os.stat_result | None:
+    try:
+        return path.lstat()
+    except OSError:  # renamed or removed since the listing: a builder's temporary file
+        return None
+
+
+def _stored(engine_path: Path, entries: dict[str, tuple[Path, os.stat_result]]) -> StoredEngine:
+    found = [entries[name] for suffix in SUFFIXES if (name := f"{engine_path.name}{suffix}") in entries]
+    return StoredEngine(
+        engine_path=engine_path,
+        name=EngineFilenameSchema.parse(engine_path),
+        files=tuple(path for path, _ in found),
+        size=sum(status.st_size for _, status in found),
+        modified_s=max(status.st_mtime for _, status in found),
+    )
+
+
+def _leftover(path: Path, status: os.stat_result) -> Leftover:
+    match = _TEMPORARY.fullmatch(path.name)
+    engine = _engine_of(match["name"]) if match else None
+    if engine is None:
+        return Leftover(path, "foreign", status.st_size, status.st_mtime)
+    # Listed before the lock is looked at: where it is free now, the file was an orphan then.
+    engine_path = path.parent / engine
+    kind: LeftoverKind = "writing" if is_busy(engine_path) else "orphan"
+    return Leftover(path, kind, status.st_size, status.st_mtime, engine_path)
+
+
+def _engine_of(file_name: str) -> str | None:
+    for suffix in SUFFIXES:
+        if file_name.endswith(suffix):
+            name = file_name[: len(file_name) - len(suffix)]
+            try:
+                EngineFilenameSchema.parse(name)
+            except InvalidEngineNameError:
+                continue
+            return name
+    return None

@@ -1,0 +1,26 @@
+"""Removes what dead processes left in a folder of engines. May import busy, errors, naming and publish."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from contextlib import suppress
+from pathlib import Path
+
+from c10.errors import PublishError
+from c10.files.busy import reserved
+from c10.files.naming import ENGINE_SUFFIX
+from c10.files.publish import orphans, remove_orphans
+
+
+def tidy(folders: Iterable[Path]) -> None:
+    """Remove the temporary files in these folders, never those of an engine that a process is at work on.
+
+    Of any engine, so also of one that an older configuration or another host asked for.
+    """
+    for folder in folders:
+        with suppress(OSError, PublishError):  # a folder that may only be read keeps them
+            names = (orphan.name.rpartition(ENGINE_SUFFIX) for orphan in orphans(folder))
+            for name in sorted({f"{stem[1:]}{ENGINE_SUFFIX}" for stem, found, _ in names if found}):
+                with reserved(folder / name) as free:
+                    if free:
+                        remove_orphans(folder, name)

@@ -1,0 +1,197 @@
+"""What a run would do, and why, without doing it: here, or on a host of which only a few facts are known.
+
+May import all that knows neither doit nor a runtime, and corpus. The verdict is that of a run; here it is only
+read for a host that is not this machine.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Final
+
+from c10.building.wanted import corpus_targets
+from c10.cache.estimate import estimate_s
+from c10.cache.inventory import StoredEngine, cache_directories, take_inventory
+from c10.corpus.config import C10ProvisioningConfig
+from c10.corpus.target import EngineTarget, record_path
+from c10.errors import RecordError, SourceError
+from c10.files.digest import FileDigest, digest_file
+from c10.files.naming import EngineFilenameSchema, EngineName
+from c10.host import HostCapabilities
+from c10.proof.definition import build_definition, differences, source_files
+from c10.proof.facts import Difference, describe, fact_of
+from c10.proof.record import read_record
+from c10.proof.sources import SourceDigests
+from c10.proof.verdict import Verdict, judge
+
+#: What a file name says of a host, as the decision table calls it; in the order in which nearness counts.
+_NAMED: Final = {
+    "sm": "host.sm",
+    "jp": "host.jp",
+    "trt": "runtime.version",
+    "precision": "precision",
+}
+#: Packages and settings of the machine that builds: of another one nothing is known of them.
+_OF_THIS_MACHINE: Final = ("runtime.converter", "runtime.onnx", "environment.")
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedEngine:
+    """One engine that a corpus wants: would it be reused, and if not, why.
+
+    ``unstated`` are facts of the record that the description of another host leaves open; ``nearest`` is the
+    likest engine of the same model and runtime under another name, ``changes`` what leads from it to the wanted
+    one; ``last_duration_s`` is what the last recorded build took.
+    """
+
+    target: EngineTarget
+    verdict: Verdict
+    unstated: tuple[Difference, ...] = ()
+    nearest: EngineName | None = None
+    changes: tuple[Difference, ...] = ()
+    last_duration_s: float | None = None
+
+    @property
+    def reused(self) -> bool:
+        """Whether a run would reuse it."""
+        return self.verdict.reusable
+
+    @property
+    def why(self) -> str:
+        """The reason, in words."""
+        text = self._why()
+        if not self.target.onnx_path.exists() and self.verdict.reason != "source_unreadable":
+            text += f"; {self.target.onnx_path} is not there yet, and has to be for the build"
+        return text
+
+    def _why(self) -> str:
+        if self.reused and self.unstated:
+            facts = ", ".join(f"{fact_of(d.key).words} {d.old}" for d in self.unstated)
+            return f"intact, and reused there if these are the same: {facts}"
+        if self.verdict.reason == "missing":
+            return self._why_missing()
+        return str(self.verdict)
+
+    def _why_missing(self) -> str:
+        if self.target.record_path.exists():
+            return "the engine is gone, only files beside it are left"
+        named = [_without_hint(change) for change in self.changes if change.key in _NAMED.values()]
+        others = [_without_hint(change) for change in self.changes if change.key not in _NAMED.values()]
+        if not named:
+            return "no engine yet"
+        return "; ".join([f"{'; '.join(named)}: new name, nothing there yet", *others])
+
+
+def plan_corpus(
+    config: C10ProvisioningConfig,
+    host: HostCapabilities | None = None,
+    engine_digest: Callable[[Path], FileDigest] = digest_file,
+) -> list[PlannedEngine]:
+    """Say of each engine of a corpus what a run would do: on this machine, or on ``host``.
+
+    Reads every engine that it judges; builds and writes nothing. Raises ConfigError and HostProbeError.
+    """
+    sources = SourceDigests()
+    stored = stored_engines(config.cache_root)
+    plan = []
+    for target in corpus_targets(config, host=host):
+        verdict = judge(target, sources, engine_digest)
+        verdict, unstated = (verdict, ()) if host is None else _with_known_facts(verdict, host)
+        near = _nearest(target, stored)
+        plan.append(
+            PlannedEngine(
+                target=target,
+                verdict=verdict,
+                unstated=unstated,
+                nearest=near.name if near else None,
+                changes=_changes(near, target, sources) if near else (),
+                last_duration_s=estimate_s(target) if near or target.record_path.exists() else None,
+            )
+        )
+    return plan
+
+
+def stored_engines(cache_root: Path) -> list[StoredEngine]:
+    """Return every engine in the directories of a cache_root; none where there is no such directory yet."""
+    found: list[StoredEngine] = []
+    for directory in cache_directories(cache_root):
+        if directory.is_dir():
+            found.extend(take_inventory(directory).engines)
+    return found
+
+
+def _with_known_facts(verdict: Verdict, host: HostCapabilities) -> tuple[Verdict, tuple[Difference, ...]]:
+    """Leave out the differences that are none: facts that nobody stated of the host."""
+    unstated = tuple(difference for difference in verdict.differences if _is_unstated(difference, host))
+    stated = tuple(difference for difference in verdict.differences if difference not in unstated)
+    if verdict.reason == "inputs_changed" and not stated:
+        return replace(verdict, reason=None, differences=()), unstated
+    return replace(verdict, differences=stated), unstated
+
+
+def _is_unstated(difference: Difference, host: HostCapabilities) -> bool:
+    if difference.key.startswith(_OF_THIS_MACHINE):
+        return True
+    if difference.key in {"runtime.version", "runtime.onnx_parser"}:  # 10.3 leaves 10.3.0.26 open
+        return difference.new is None or f"{difference.old}.".startswith(f"{difference.new}.")
+    group, _, fact = difference.key.partition(".")
+    return group == "host" and getattr(host, fact, "") is None
+
+
+def _nearest(target: EngineTarget, stored: Iterable[StoredEngine]) -> StoredEngine | None:
+    wanted = EngineFilenameSchema.parse(target.engine_path)
+    others = [e for e in stored if _same_product(e.name, wanted) and e.name != wanted]
+    return max(others, key=lambda e: (_nearness(e.name, wanted), _recency(e)), default=None)
+
+
+def _same_product(name: EngineName, wanted: EngineName) -> bool:
+    """Whether they are of one model and runtime: TensorRT tunes for minutes where TensorRT-RTX takes seconds."""
+    return (name.model_name, name.runtime) == (wanted.model_name, wanted.runtime)
+
+
+def _nearness(name: EngineName, wanted: EngineName) -> tuple[bool, ...]:
+    return tuple(getattr(name, field) == getattr(wanted, field) for field in _NAMED)
+
+
+def _recency(stored: StoredEngine) -> tuple[list[int], list[int], float]:
+    """Of two that are as near, the one of the later JetPack or TensorRT tells more; else the later file."""
+    versions = ([int(n) for n in re.findall("[0-9]+", text)] for text in (stored.name.jp, stored.name.trt))
+    return next(versions), next(versions), stored.modified_s
+
+
+def _changes(near: StoredEngine, target: EngineTarget, sources: SourceDigests) -> tuple[Difference, ...]:
+    """Return what sets the wanted engine apart: what the two names say, then what the record adds to it."""
+    old, new = asdict(near.name), asdict(EngineFilenameSchema.parse(target.engine_path))
+    named = [Difference(key, old[field], new[field]) for field, key in _NAMED.items() if old[field] != new[field]]
+    try:
+        record = read_record(record_path(near.engine_path))
+        definition = build_definition(target, source_files(target), sources)
+    except (OSError, RecordError, SourceError):
+        return tuple(named)
+    told = {*_NAMED.values(), "runtime.onnx_parser"}
+    recorded = [d for d in differences(record.definition, definition) if d.key not in told]
+    return (*named, *(d for d in recorded if not _is_unstated(d, target.host)))
+
+
+def _without_hint(difference: Difference) -> str:
+    """Put a difference into words that ask nothing: the other host is meant to be another one."""
+    return describe(difference).removesuffix(f" ({fact_of(difference.key).hint})")
+
+
+def describe_host(targets: Iterable[EngineTarget]) -> str:
+    """Return the host that a plan is for, in words."""
+    target = next(iter(targets), None)
+    if target is None:
+        return "any host"
+    host = target.host
+    if target.runtime == "rtx":
+        machine = f"{host.os} {host.machine}, " if host.os and host.machine else ""
+        return f"{machine}TensorRT-RTX {target.runtime_version}"
+    jetpack = "" if host.jp == "none" else f", JetPack {host.jp}"
+    if host.jp.startswith("l4t"):
+        jetpack = f", L4T {host.jp.removeprefix('l4t')}"
+    device = f"{host.device_name} " if host.device_name else ""
+    return f"{device}sm{host.sm}{jetpack}, TensorRT {target.runtime_version}"

@@ -1,0 +1,293 @@
+"""backbones.toml → C10ProvisioningConfig → BackboneSpec. May import digest, errors, naming, spec, fields
+and signing's policy.
+
+Every problem of a file is found and told in one message. Paths in the file are relative to the file.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any, Final
+
+from c10.corpus.fields import Problems, Table
+from c10.corpus.policy import SigningPolicy, is_revocable
+from c10.corpus.spec import (
+    DEFAULT_INPUT_NAME,
+    DEFAULT_PRECISION,
+    DEFAULT_WORKSPACE_MB,
+    BackboneSpec,
+    BuildOptions,
+    OptimizationProfile,
+    Precision,
+    RuntimeChoice,
+    Shape,
+    ShapeRange,
+)
+from c10.errors import ConfigError
+from c10.files.digest import open_regular
+from c10.files.naming import MODEL_NAME_MAX, PRECISIONS, is_model_name
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+DEFAULT_CONFIG: Final = "backbones.toml"
+_RUNTIMES: Final = ("auto", "tensorrt", "tensorrt_rtx")
+_HARDWARE_COMPATIBILITY: Final = ("none", "ampere_plus", "same_compute_capability")
+_BUILDERS: Final = ("auto", "docker", "podman", "buildah", "none")
+#: Host, path and tag as docker, podman and buildah take them; a digest is not a name to give.
+_IMAGE_NAME: Final = re.compile(r"[a-z0-9]+(?:[._:/-]+[a-z0-9]+)*(?::[A-Za-z0-9_][A-Za-z0-9_.-]{0,127})?")
+_OPTION_KEYS: Final = frozenset(option.name for option in fields(BuildOptions))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BackboneConfig:
+    """One ``[[backbones]]`` table. Raises ConfigError where its values make no backbone."""
+
+    model_name: str
+    onnx_path: Path
+    expected_input_shape: Shape | None = None
+    input_name: str = DEFAULT_INPUT_NAME
+    profiles: tuple[OptimizationProfile, ...] = ()
+    precision: Precision | None = None
+    workspace_mb: int | None = None
+    options: BuildOptions = field(default_factory=BuildOptions)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "onnx_path", Path(self.onnx_path))
+        if self.expected_input_shape is not None:
+            object.__setattr__(self, "expected_input_shape", tuple(self.expected_input_shape))
+        refuse_invalid_backbone(self, "BackboneConfig")
+
+    def to_spec(self) -> BackboneSpec:
+        """Return what the compiler is asked for."""
+        return BackboneSpec(**{f.name: getattr(self, f.name) for f in fields(self)})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImageConfig:
+    """The ``[image]`` table: the image that carries the engines; ``output`` is where its files are written."""
+
+    name: str = "c10-engines"
+    builder: str = "auto"
+    base: str = "scratch"
+    output: Path = Path("image")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class C10ProvisioningConfig:
+    """A whole backbones.toml. The defaults are those of the file."""
+
+    backbones: tuple[BackboneConfig, ...] = ()
+    cache_root: Path = Path("engines")
+    runtime: RuntimeChoice = "auto"
+    precision: Precision = DEFAULT_PRECISION
+    workspace_mb: int = DEFAULT_WORKSPACE_MB
+    jetpack: str | None = None
+    image: ImageConfig = field(default_factory=ImageConfig)
+    signing: SigningPolicy = field(default_factory=SigningPolicy)
+
+    @classmethod
+    def load(cls, path: str | Path) -> C10ProvisioningConfig:
+        """Read and check a file. Raises ConfigError with every problem in it."""
+        path = Path(path)
+        try:
+            with open(open_regular(path), "rb") as file:  # noqa: PTH123 - a descriptor, not a path
+                document = tomllib.loads(file.read().decode("utf-8"))
+        except OSError as error:
+            raise ConfigError(
+                f"{path}: expected a configuration, got {error.strerror or error}",
+                remedy="The README shows a backbones.toml to start from.",
+            ) from error
+        except (ValueError, RecursionError) as error:  # not TOML, not UTF-8, a number beyond Python's limit
+            raise ConfigError(f"{path}: expected TOML, got {type(error).__name__}: {error}") from error
+        return cls.from_mapping(document, where=str(path), folder=path.parent)
+
+    @classmethod
+    def from_mapping(
+        cls, document: Mapping[str, Any], *, where: str = "configuration", folder: Path = Path()
+    ) -> C10ProvisioningConfig:
+        """Check a parsed document; paths in it are relative to ``folder``. Raises ConfigError."""
+        problems = Problems(where)
+        table = Table(document, problems, folder=folder)
+        config = cls(
+            backbones=tuple(b for t in table.tables("backbones") if (b := _backbone(t)) is not None),
+            cache_root=table.path("cache_root", "engines") or folder / "engines",
+            runtime=table.choice("runtime", _RUNTIMES, "auto"),
+            precision=table.choice("precision", PRECISIONS, DEFAULT_PRECISION),
+            workspace_mb=table.positive("workspace_mb", DEFAULT_WORKSPACE_MB),
+            jetpack=table.text("jetpack", None),
+            image=_image(table.table("image"), folder),
+            signing=_signing(table.table("signing")),
+        )
+        table.refuse_unknown()
+        counts = Counter(backbone.model_name for backbone in config.backbones)
+        for name in (name for name, count in counts.items() if count > 1):
+            problems.add("backbones", "model_name: expected each name once", f"{name!r} {counts[name]} times")
+        problems.raise_any()
+        return config
+
+
+def build_backbone_specs(config: C10ProvisioningConfig) -> tuple[BackboneSpec, ...]:
+    """Return what the compiler is asked for, one spec a backbone, in order."""
+    return tuple(backbone.to_spec() for backbone in config.backbones)
+
+
+def refuse_invalid_backbone(backbone: BackboneConfig | BackboneSpec, where: str) -> None:
+    """Raise ConfigError with all that is wrong with values given in Python."""
+    problems = Problems(where)
+    _check_model_name(backbone.model_name, "model_name", problems)
+    if not backbone.input_name:
+        problems.add("input_name", "expected a non-empty string", repr(backbone.input_name))
+    if backbone.expected_input_shape is not None:
+        _check_shape(backbone.expected_input_shape, "expected_input_shape", problems)
+    if backbone.workspace_mb is not None and backbone.workspace_mb <= 0:
+        problems.add("workspace_mb", "expected a positive int", repr(backbone.workspace_mb))
+    if backbone.precision not in {None, *PRECISIONS}:
+        problems.add("precision", f"expected one of {', '.join(PRECISIONS)}", repr(backbone.precision))
+    problems.raise_any()
+
+
+def _backbone(table: Table) -> BackboneConfig | None:
+    before = table.problems.count
+    name = table.required_text("model_name")
+    if name is not None:
+        _check_model_name(name, table.at("model_name"), table.problems)
+    onnx_path = table.required_path("onnx_path")
+    shape = table.positive_ints("expected_input_shape")
+    input_name = table.text("input_name", DEFAULT_INPUT_NAME)
+    profiles = _profiles(table)
+    if shape is not None and profiles:
+        table.problems.add(
+            table.at("expected_input_shape"), "expected it or inputs or profiles", "more than one of them"
+        )
+    precision = table.choice("precision", PRECISIONS, None)
+    workspace_mb = table.positive("workspace_mb", None)
+    options = _options(table)
+    table.refuse_unknown()
+    if table.problems.count > before or name is None or onnx_path is None:
+        return None
+    return BackboneConfig(
+        model_name=name,
+        onnx_path=onnx_path,
+        expected_input_shape=shape,
+        input_name=input_name,
+        profiles=profiles,
+        precision=precision,
+        workspace_mb=workspace_mb,
+        options=options,
+    )
+
+
+def _profiles(table: Table) -> tuple[OptimizationProfile, ...]:
+    inputs, profiles = table.table("inputs"), table.tables("profiles")
+    if inputs.given and profiles:
+        table.problems.add(table.at("profiles"), "expected inputs (one profile) or profiles (several)", "both")
+    tables = [inputs] if inputs.given else profiles
+    return tuple(_profile(profile) for profile in tables)
+
+
+def _profile(table: Table) -> OptimizationProfile:
+    ranges = {name: _range(table.table(name)) for name in table.keys()}  # noqa: SIM118 - marks the key as known
+    table.refuse_unknown()
+    return OptimizationProfile.of(ranges)
+
+
+def _range(table: Table) -> ShapeRange:
+    shapes = [table.dimensions(bound) for bound in ("min", "opt", "max")]
+    table.refuse_unknown()
+    if any(shape is None for shape in shapes):
+        return ShapeRange((), (), ())
+    low, best, high = (shape or () for shape in shapes)
+    if not len(low) == len(best) == len(high):
+        table.problems.add(
+            table.at(""), "expected min, opt and max of one rank", f"{list(low)}, {list(best)}, {list(high)}"
+        )
+    elif any(not a <= b <= c for a, b, c in zip(low, best, high, strict=True)):
+        table.problems.add(table.at(""), "expected min <= opt <= max", f"{list(low)}, {list(best)}, {list(high)}")
+    return ShapeRange(low, best, high)
+
+
+def _options(table: Table) -> BuildOptions:
+    default = BuildOptions()
+    if table.has_none_of(_OPTION_KEYS):
+        return default
+    return BuildOptions(
+        strongly_typed=table.flag("strongly_typed", default.strongly_typed),
+        builder_optimization_level=table.integer(
+            "builder_optimization_level", 0, 5, default.builder_optimization_level
+        ),
+        hardware_compatibility=table.choice(
+            "hardware_compatibility", _HARDWARE_COMPATIBILITY, default.hardware_compatibility
+        ),
+        version_compatible=table.flag("version_compatible", default.version_compatible),
+        dla_core=table.integer("dla_core", 0, 15, None),
+        gpu_fallback=table.flag("gpu_fallback", default.gpu_fallback),
+        sparse_weights=table.flag("sparse_weights", default.sparse_weights),
+        tf32=table.flag("tf32", default.tf32),
+        compute_capabilities=_compute_capabilities(table),
+        calibration_cache=table.path("calibration_cache", None),
+        plugins=table.paths("plugins"),
+        timing_cache=table.flag("timing_cache", default.timing_cache),
+        timeout_s=table.positive("timeout_s", None),
+    )
+
+
+def _compute_capabilities(table: Table) -> tuple[str, ...]:
+    found = table.texts("compute_capabilities")
+    wrong = [sm for sm in found if not (sm.isascii() and sm.isdecimal())]
+    if wrong or len(set(found)) < len(found):
+        table.problems.add(
+            table.at("compute_capabilities"),
+            'expected different ones such as ["75", "89"]',
+            repr(list(found)),
+        )
+        return ()
+    return tuple(sorted(found, key=int))
+
+
+def _image(table: Table, folder: Path) -> ImageConfig:
+    default = ImageConfig()
+    image = ImageConfig(
+        name=table.text("name", default.name),
+        builder=table.choice("builder", _BUILDERS, default.builder),
+        base=table.text("base", default.base),
+        output=table.path("output", None) or folder / default.output,
+    )
+    table.refuse_unknown()
+    if _IMAGE_NAME.fullmatch(image.name) is None:
+        table.problems.add(table.at("name"), "expected an image name such as robots/engines:1.2", repr(image.name))
+    if image.builder == "none" and image.base != default.base:
+        table.problems.add(table.at("base"), 'expected "scratch" where no builder is to be used', repr(image.base))
+    return image
+
+
+def _signing(table: Table) -> SigningPolicy:
+    before = table.problems.count
+    require, trusted = table.flag("require_signature", default=False), table.paths("trusted_keys")
+    revoked, private_key = table.texts("revoked"), table.path("private_key", None)
+    table.refuse_unknown()
+    if require and not trusted:
+        table.problems.add(table.at("trusted_keys"), "expected at least one key where signatures are required", "none")
+    for entry in (entry for entry in revoked if not is_revocable(entry)):
+        table.problems.add(table.at("revoked"), "expected key ids and digests of 64 hex digits", repr(entry))
+    if table.problems.count > before:
+        return SigningPolicy()
+    return SigningPolicy(require_signature=require, trusted_keys=trusted, revoked=revoked, private_key=private_key)
+
+
+def _check_model_name(name: str, where: str, problems: Problems) -> None:
+    if not is_model_name(name):
+        expected = f"expected [a-z0-9]+ joined by single '.', '_' or '-', at most {MODEL_NAME_MAX} characters"
+        problems.add(where, expected, repr(name))
+
+
+def _check_shape(shape: Shape, where: str, problems: Problems) -> None:
+    if not shape or any(not isinstance(d, int) or isinstance(d, bool) or d <= 0 for d in shape):
+        problems.add(where, "expected positive ints", str(list(shape)))

@@ -1,0 +1,152 @@
+"""Spec + host → the engine that is wanted, and where it lies. May import errors, naming, sidecar, spec, host
+and the signing policy.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
+from typing import Final
+
+from c10.corpus.policy import SigningPolicy
+from c10.corpus.spec import (
+    DEFAULT_PRECISION,
+    DEFAULT_WORKSPACE_MB,
+    BackboneSpec,
+    BuildConfig,
+    Precision,
+    RuntimeKind,
+)
+from c10.errors import ConfigError, HostProbeError, InvalidEngineNameError
+from c10.files.naming import EngineFilenameSchema
+from c10.files.sidecar import Sha256Sidecar
+from c10.host.capabilities import HostCapabilities
+
+RECORD_SUFFIX: Final = ".json"
+SIGNATURE_SUFFIX: Final = ".dsse.json"
+
+#: What TensorRT-RTX compiles for where it is told nothing: Ampere to Blackwell, and later ones.
+RTX_DEFAULT_SM: Final = "80.86.89.120+"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EngineTarget:
+    """One engine that a corpus wants on one host: the value that every later step reads."""
+
+    model_name: str
+    onnx_path: Path
+    build_config: BuildConfig
+    host: HostCapabilities
+    runtime: RuntimeKind
+    engine_path: Path
+    signing: SigningPolicy = field(default_factory=SigningPolicy)
+
+    @property
+    def sidecar_path(self) -> Path:
+        """Where the digest lies."""
+        return Sha256Sidecar.path(self.engine_path)
+
+    @property
+    def record_path(self) -> Path:
+        """Where the build record lies."""
+        return record_path(self.engine_path)
+
+    @property
+    def signature_path(self) -> Path:
+        """Where the signed record lies, where there is one."""
+        return signature_path(self.engine_path)
+
+    def files(self) -> list[Path]:
+        """Return the engine's files: three, and the signature where there is one or has to be."""
+        files = [self.engine_path, self.sidecar_path, self.record_path]
+        if self.signing.expects_signature or os.path.exists(self.signature_path):  # noqa: PTH110 - Path.exists raises
+            files.append(self.signature_path)
+        return files
+
+    @property
+    def runtime_version(self) -> str:
+        """The full version of the TensorRT that builds it."""
+        return runtime_version(self.runtime, self.host)
+
+
+@lru_cache(maxsize=4096)  # asked for several times an engine
+def record_path(engine_path: Path) -> Path:
+    """Return the build record's path."""
+    return Path(f"{engine_path}{RECORD_SUFFIX}")
+
+
+def signature_path(engine_path: Path) -> Path:
+    """Return the path of the signed record (a DSSE envelope)."""
+    return Path(f"{engine_path}{SIGNATURE_SUFFIX}")
+
+
+def engine_target(
+    spec: BackboneSpec,
+    *,
+    host: HostCapabilities,
+    runtime: RuntimeKind,
+    cache_root: Path,
+    precision: Precision = DEFAULT_PRECISION,
+    workspace_mb: int = DEFAULT_WORKSPACE_MB,
+    signing: SigningPolicy | None = None,
+) -> EngineTarget:
+    """Name the engine of ``spec`` on ``host``; the spec's own precision and workspace win over the arguments.
+
+    Raises ConfigError (a name outside the schema) and HostProbeError (a host that cannot be named).
+    """
+    config = BuildConfig(
+        precision=spec.precision or precision,
+        workspace_mb=spec.workspace_mb or workspace_mb,
+        profiles=spec.shape_profiles(),
+        options=spec.options,
+    )
+    try:
+        name = EngineFilenameSchema.build(
+            model_name=spec.model_name,
+            sm=_sm(config, host, runtime),
+            jp="none" if runtime == "rtx" else host.jp,
+            trt=".".join(runtime_version(runtime, host).split(".")[:2]),
+            precision=config.precision,
+            runtime=runtime,
+        )
+    except InvalidEngineNameError as error:
+        raise ConfigError(f"backbone {spec.model_name!r}: {error.message}") from error
+    return EngineTarget(
+        model_name=spec.model_name,
+        onnx_path=spec.onnx_path,
+        build_config=config,
+        host=host,
+        runtime=runtime,
+        engine_path=expand_cache_root(cache_root, host) / name,
+        signing=signing or SigningPolicy(),
+    )
+
+
+def expand_cache_root(cache_root: Path, host: HostCapabilities) -> Path:
+    """Fill in ``{device}`` and ``{sm_count}``, for hosts that share a name and not a build record."""
+    if "{" not in (text := str(cache_root)):
+        return cache_root
+    device = "-".join((host.device_name or "unknown").lower().replace("/", " ").split())
+    return Path(text.replace("{device}", device).replace("{sm_count}", str(host.sm_count or "unknown")))
+
+
+def runtime_version(runtime: RuntimeKind, host: HostCapabilities) -> str:
+    """Return the full version of that TensorRT on that host; raise HostProbeError where it has none."""
+    version = host.rtx_version if runtime == "rtx" else host.tensorrt_version
+    if version is None:
+        product = "TensorRT-RTX" if runtime == "rtx" else "TensorRT"
+        raise HostProbeError(f"host: expected {product}, found none")
+    return version
+
+
+def _sm(config: BuildConfig, host: HostCapabilities, runtime: RuntimeKind) -> str:
+    if runtime == "rtx":
+        return ".".join(config.options.compute_capabilities) or RTX_DEFAULT_SM
+    if host.sm is None:
+        raise HostProbeError(
+            "host: expected a GPU, found none",
+            remedy='TensorRT builds on the device itself; without a GPU use runtime = "tensorrt_rtx".',
+        )
+    return "80+" if config.options.hardware_compatibility == "ampere_plus" else host.sm

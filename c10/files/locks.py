@@ -1,0 +1,76 @@
+"""Locks between processes: one an engine, one a GPU. May import errors and publish.
+
+A lock is the kernel's (flock): it goes with its holder, however that ends. The compiling child inherits it,
+so that an engine stays locked for as long as anybody is alive who might still write it.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Final
+
+from c10.errors import PublishError
+from c10.files.publish import make_directory
+
+LOCKS_DIRECTORY: Final = ".locks"
+
+
+@dataclass(frozen=True, slots=True)
+class HeldLock:
+    """A lock that is held: its descriptor, for a child to inherit, and whether it had to be waited for."""
+
+    descriptor: int
+    waited: bool
+
+
+@contextmanager
+def held(path: Path, on_wait: Callable[[], None] = lambda: None) -> Iterator[HeldLock]:
+    """Hold the lock at ``path`` for the block; call ``on_wait`` once where another process holds it.
+
+    Raises PublishError where the lock file cannot be made.
+    """
+    from portalocker import AlreadyLocked, LockException, LockFlags, lock  # a warm run takes no lock
+
+    try:
+        file = open_lock_file(path)
+    except OSError as error:
+        raise PublishError(
+            f"{path}: lock: expected to create the lock file, got {error}",
+            remedy="Make cache_root writable, or set it elsewhere.",
+        ) from error
+    waited = False
+    try:
+        try:
+            lock(file, LockFlags.EXCLUSIVE | LockFlags.NON_BLOCKING)
+        except AlreadyLocked:
+            waited = True
+            on_wait()
+            lock(file, LockFlags.EXCLUSIVE)
+        except LockException as error:
+            raise PublishError(
+                f"{path}: lock: expected a file system with flock, got {error}",
+                remedy="Set cache_root to a local file system.",
+            ) from error
+        yield HeldLock(file.fileno(), waited)
+    finally:
+        with suppress(OSError):  # nothing was written, and Linux closes the file also where it says that it could not
+            file.close()
+
+
+def open_lock_file(path: Path) -> IO[bytes]:
+    """Open the lock file, made where it is missing; nothing is ever written to it.
+
+    A symlink planted there is not followed, and a FIFO does not hang the run. Raises OSError.
+    """
+    make_directory(path.parent)
+    flags = os.O_RDONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+    descriptor = os.open(path, flags, 0o666)
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise OSError(f"{path}: expected a regular file")
+    return open(descriptor, "rb")  # noqa: PTH123 - a descriptor, not a path

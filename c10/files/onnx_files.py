@@ -1,0 +1,150 @@
+"""Which external-data files an ONNX file names. May import errors and digest.
+
+Walks the protobuf wire format and skips every payload: a model of gigabytes is listed in milliseconds and
+kilobytes, without importing onnx or protobuf, so a task can be made for a model that was never compiled.
+Field numbers: onnx.proto (ModelProto, GraphProto, NodeProto, AttributeProto, TensorProto);
+wire format: protobuf.dev/programming-guides/encoding. See docs/adr/0003.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path, PurePosixPath
+from typing import BinaryIO, Final, NamedTuple
+
+from c10.errors import SourceError
+from c10.files.digest import open_regular
+
+_VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
+_VARINT_MAX: Final = 10  # bytes
+_STRING_MAX: Final = 1 << 16  # bytes; longer than any path
+_DEPTH_MAX: Final = 64  # nested subgraphs; protobuf itself stops at 100 messages
+
+# Message → field → message of that field. Everything that leads to a TensorProto, and nothing else.
+_SCHEMA: Final[dict[str, dict[int, str]]] = {
+    "model": {7: "graph", 20: "training", 25: "function"},
+    "training": {1: "graph", 2: "graph"},
+    "function": {7: "node", 11: "attribute"},
+    "graph": {1: "node", 5: "tensor", 15: "sparse"},
+    "node": {5: "attribute"},
+    "attribute": {5: "tensor", 10: "tensor", 6: "graph", 11: "graph", 22: "sparse", 23: "sparse"},
+    "sparse": {1: "tensor", 2: "tensor"},
+}
+_TENSOR_EXTERNAL_DATA, _TENSOR_DATA_LOCATION, _EXTERNAL = 13, 14, 1
+_ENTRY_KEY, _ENTRY_VALUE = 1, 2
+
+
+class _Field(NamedTuple):
+    number: int
+    start: int  # of the payload, bytes from the file's start; a varint has none
+    end: int
+    varint: int | None
+
+
+def external_data_files(onnx_path: Path) -> tuple[str, ...]:
+    """Return the locations of the model's external-data files, in order, relative to the model's folder.
+
+    A file that is no ONNX model names none: what it is, the parser will say. Raises SourceError where the
+    file cannot be read or a location leaves the model's folder.
+    """
+    try:
+        with open(open_regular(onnx_path), "rb") as file:  # noqa: PTH123 - a descriptor, not a path
+            end = file.seek(0, 2)
+            locations = sorted(set(_locations(file, _Message("model", 0, end, 0))))
+    except _NotProtobufError:
+        return ()
+    except OSError as error:
+        raise SourceError(
+            f"{onnx_path}: expected a readable ONNX file, got {error.strerror or error}",
+            remedy="Put the model there (a task of yours may make it), or correct onnx_path in backbones.toml.",
+        ) from error
+    for location in locations:
+        _refuse_outside(onnx_path, location)
+    return tuple(locations)
+
+
+class _NotProtobufError(Exception):
+    pass
+
+
+class _Message(NamedTuple):
+    kind: str
+    start: int
+    end: int
+    depth: int
+
+
+def _locations(file: BinaryIO, message: _Message) -> Iterator[str]:
+    if message.kind == "tensor":
+        yield from _tensor_location(file, message)
+        return
+    if message.depth > _DEPTH_MAX:
+        raise _NotProtobufError
+    for field in _fields(file, message.start, message.end):
+        kind = _SCHEMA[message.kind].get(field.number)
+        if kind is not None and field.varint is None:
+            yield from _locations(file, _Message(kind, field.start, field.end, message.depth + 1))
+
+
+def _tensor_location(file: BinaryIO, tensor: _Message) -> Iterator[str]:
+    entries: dict[str, str] = {}
+    external = False
+    for field in _fields(file, tensor.start, tensor.end):
+        if field.number == _TENSOR_DATA_LOCATION:
+            external = field.varint == _EXTERNAL
+        elif field.number == _TENSOR_EXTERNAL_DATA and field.varint is None:
+            entry = {part.number: _text(file, part) for part in _fields(file, field.start, field.end)}
+            entries[entry.get(_ENTRY_KEY, "")] = entry.get(_ENTRY_VALUE, "")
+    if external:
+        yield entries.get("location", "")
+
+
+def _fields(file: BinaryIO, start: int, end: int) -> Iterator[_Field]:
+    position = start
+    while position < end:
+        file.seek(position)
+        key = _varint(file)
+        value, length = None, {_FIXED64: 8, _FIXED32: 4}.get(key & 7, 0)
+        if key & 7 == _VARINT:
+            value = _varint(file)
+        elif key & 7 == _BYTES:
+            length = _varint(file)
+        elif not length:
+            raise _NotProtobufError
+        if not key >> 3:  # no field has the number 0: a file of zeros is not read to its end
+            raise _NotProtobufError
+        start = file.tell()
+        position = start + length
+        if position > end:
+            raise _NotProtobufError
+        yield _Field(key >> 3, start, position, value)
+
+
+def _varint(file: BinaryIO) -> int:
+    value = 0
+    for index in range(_VARINT_MAX):
+        byte = file.read(1)
+        if not byte:
+            raise _NotProtobufError
+        value |= (byte[0] & 0x7F) << (7 * index)
+        if byte[0] < 0x80:  # noqa: PLR2004 - the continuation bit
+            return value
+    raise _NotProtobufError
+
+
+def _text(file: BinaryIO, field: _Field) -> str:
+    if field.end - field.start > _STRING_MAX:
+        raise _NotProtobufError
+    file.seek(field.start)
+    return file.read(field.end - field.start).decode("utf-8", "replace")
+
+
+def _refuse_outside(onnx_path: Path, location: str) -> None:
+    parts = PurePosixPath(location).parts
+    path = onnx_path.parent / location
+    outside = not parts or location.startswith("/") or ".." in parts or "\0" in location
+    if outside or not path.resolve().is_relative_to(onnx_path.parent.resolve()):
+        raise SourceError(
+            f"{onnx_path}: external data: expected a location inside the model's folder, got {location[:200]!r}",
+            remedy="Export the model again with its weights beside it.",
+        )

@@ -1,0 +1,163 @@
+"""Atomic, durable publication of files. May import errors and digest.
+
+A file is staged (temporary file in its own directory, O_EXCL, unpredictable name, written, fsynced), then
+committed (renamed over its path, directory fsynced). After a failed fsync the temporary file is thrown away
+and never retried: the kernel may have dropped the dirty pages and marked them clean.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+import secrets
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from c10.errors import PublishError
+from c10.files.digest import CHUNK
+
+TEMPORARY_SUFFIX: Final = ".tmp"
+
+_REMEDIES: Final = {
+    errno.ENOSPC: "Free space on that file system, or set cache_root to another one.",
+    errno.EDQUOT: "Free space within your quota, or set cache_root elsewhere.",
+    errno.EROFS: "The file system is mounted read-only: mount it writable, or set cache_root elsewhere.",
+    errno.EACCES: "Give this user the right to write there, or set cache_root elsewhere.",
+    errno.EFBIG: "The file is larger than the file system or `ulimit -f` allows.",
+    errno.EIO: "The disk reported an error: see `dmesg`; do not trust this disk.",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class StagedFile:
+    """A temporary file with its final content, on disk, under a name that nobody looks for."""
+
+    path: Path
+    temporary: Path
+    sha256: str
+    size: int
+
+    def commit(self) -> None:
+        """Rename over ``path`` and make the rename durable. A symlink at ``path`` is replaced, not followed."""
+        with _publishing(self.path):
+            os.rename(self.temporary, self.path)  # noqa: PTH104 - the system call that is meant
+            sync_directory(self.path.parent)
+
+    def discard(self) -> None:
+        """Remove the temporary file; nothing where it was committed."""
+        with suppress(OSError):
+            self.temporary.unlink()
+
+
+@contextmanager
+def staged(path: Path, data: bytes | bytearray | memoryview) -> Iterator[StagedFile]:
+    """Write ``data`` beside ``path``; what is not committed when the block ends is removed.
+
+    The bytes are hashed as they are written and never copied. The mode follows the umask.
+    Raises PublishError.
+    """
+    temporary = temporary_path(path)
+    try:
+        with _publishing(path):
+            make_directory(path.parent)
+            sha256 = _write(temporary, memoryview(data).cast("B"))
+        yield StagedFile(path, temporary, sha256, memoryview(data).nbytes)
+    finally:
+        with suppress(OSError):
+            temporary.unlink()
+
+
+def temporary_path(path: Path) -> Path:
+    """Return an unpredictable name beside ``path`` that nobody looks for; see ``orphans``."""
+    return path.with_name(f".{path.name}.{secrets.token_hex(8)}{TEMPORARY_SUFFIX}")
+
+
+def publish(path: Path, data: bytes | bytearray | memoryview) -> str:
+    """Put ``data`` at ``path``, atomically and durably; return its SHA-256. Raises PublishError."""
+    with staged(path, data) as file:
+        file.commit()
+        return file.sha256
+
+
+def unpublish(path: Path) -> None:
+    """Remove a file that may be there. Raises PublishError."""
+    with _publishing(path):
+        path.unlink(missing_ok=True)
+
+
+def make_directory(path: Path) -> None:
+    """Create a directory and its parents; a fresh one survives a power cut only once its parent is fsynced."""
+    if path.is_dir():
+        return
+    make_directory(path.parent)
+    with suppress(FileExistsError):
+        path.mkdir()
+    sync_directory(path.parent)
+
+
+def sync_directory(path: Path) -> None:
+    """Make the renames in a directory durable."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def orphans(directory: Path, name: str = "") -> list[Path]:
+    """Return temporary files that publishing ``name`` (or anything) left in a directory.
+
+    While the engine's lock is held nobody publishes it: what lies there then is of a dead process.
+    """
+    try:
+        entries = os.listdir(directory)  # noqa: PTH208 - of a thousand engines: names, and a path where one is wanted
+    except FileNotFoundError:
+        return []
+    found = (entry for entry in entries if entry.startswith(f".{name}") and entry.endswith(TEMPORARY_SUFFIX))
+    return [directory / entry for entry in sorted(found)]
+
+
+def remove_orphans(directory: Path, name: str) -> None:
+    """Remove what ``orphans`` finds; what cannot be removed stays, and does no harm."""
+    found: list[Path] = []
+    with suppress(OSError):
+        found = orphans(directory, name)
+    for orphan in found:
+        with suppress(OSError):
+            if orphan.is_dir() and not orphan.is_symlink():
+                shutil.rmtree(orphan, ignore_errors=True)
+            else:
+                orphan.unlink()
+
+
+def _write(temporary: Path, view: memoryview) -> str:
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+    descriptor = os.open(temporary, flags, 0o666)
+    sha256 = hashlib.sha256()
+    try:
+        for start in range(0, view.nbytes, CHUNK):
+            chunk = view[start : start + CHUNK]
+            sha256.update(chunk)
+            while chunk:
+                chunk = chunk[os.write(descriptor, chunk) :]
+        os.fsync(descriptor)
+        # A file system that says "written" and did not write is met in the field: the size gives it away.
+        if (size := os.fstat(descriptor).st_size) != view.nbytes:
+            raise OSError(errno.EIO, f"expected {view.nbytes} bytes on disk, got {size}")
+    finally:
+        os.close(descriptor)
+    return sha256.hexdigest()
+
+
+@contextmanager
+def _publishing(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        remedy = _REMEDIES.get(error.errno or 0, "Nothing was published; what was at that path is untouched.")
+        raise PublishError(f"{path}: write: expected to publish the file, got {error}", remedy=remedy) from error

@@ -1,0 +1,80 @@
+r"""The ``.sha256`` sidecar: what the engine's bytes must be. May import errors, digest and publish.
+
+Format: ``<64 hex>␠␠<file name>\n``, so that ``sha256sum -c`` checks it; a bare digest is accepted on reading.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final
+
+from c10.errors import InvalidSidecarError, MissingSidecarError
+from c10.files.digest import HEX_DIGEST, digest_file, read_regular
+
+SIDECAR_SUFFIX: Final = ".sha256"
+_SIDECAR_MAX: Final = 4096  # bytes; a digest, two spaces and the longest file name that Linux has are 323
+
+
+class Sha256Sidecar:
+    """Writes and checks an engine together with its sidecar."""
+
+    @staticmethod
+    def path(engine_path: str | Path) -> Path:
+        """Return the sidecar's path."""
+        return Path(f"{engine_path}{SIDECAR_SUFFIX}")
+
+    @classmethod
+    def read(cls, engine_path: str | Path) -> str:
+        """Return the digest that the sidecar names.
+
+        Raises MissingSidecarError and InvalidSidecarError.
+        """
+        path = cls.path(engine_path)
+        try:
+            content = read_regular(path, _SIDECAR_MAX)
+        except FileNotFoundError:
+            raise MissingSidecarError(f"{path}: expected a sidecar beside the engine, found none") from None
+        except OSError as error:
+            raise InvalidSidecarError(f"{path}: expected a readable sidecar, got {error}") from error
+        return parse_sidecar(content, Path(engine_path).name, path)
+
+    @classmethod
+    def verify(cls, engine_path: str | Path) -> bool:
+        """Read and hash every byte of the engine and compare it with the sidecar.
+
+        Returns False where the digest differs. Raises MissingSidecarError, InvalidSidecarError, and OSError
+        where the engine cannot be read.
+        """
+        return cls.read(engine_path) == digest_file(Path(engine_path)).sha256
+
+    @classmethod
+    def write_atomic_and_sidecar(cls, engine_path: str | Path, data: bytes | bytearray | memoryview) -> str:
+        """Publish the engine, then its sidecar; return the SHA-256 in hex.
+
+        Both are on disk before the first is renamed, so a full disk leaves the older pair whole. A crash
+        between the two renames leaves a pair that disagrees, and is never reused. Raises PublishError.
+        """
+        from c10.files.publish import staged  # a warm run writes nothing
+
+        engine_path = Path(engine_path)
+        with staged(engine_path, data) as engine:
+            line = f"{engine.sha256}  {engine_path.name}\n".encode()
+            with staged(cls.path(engine_path), line) as sidecar:
+                engine.commit()
+                sidecar.commit()
+        return engine.sha256
+
+
+def parse_sidecar(content: bytes, engine_name: str, path: Path) -> str:
+    """Return the digest out of a sidecar's content; raise InvalidSidecarError.
+
+    The name has to be the engine's own: a sidecar of another engine would say nothing about this one.
+    """
+    text = content.decode("utf-8", "replace")
+    digest, separator, name = text.removesuffix("\n").partition("  ")
+    if HEX_DIGEST.fullmatch(digest) is None or (separator and name != engine_name):
+        raise InvalidSidecarError(
+            f"{path}: expected '<64 hex digits>  {engine_name}', got {text[:100]!r}",
+            remedy="The engine will be rebuilt by `doit engines`.",
+        )
+    return digest

@@ -1,0 +1,105 @@
+"""Running builds drawn on a terminal. May import watch; rich, once there is something to draw.
+
+One line a build: name, phase, bar against the estimate (none without one), elapsed time. Lines that stay are
+printed above.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any, Final
+
+from c10.plugin.watch import BuildWatch, RunningBuild
+
+if TYPE_CHECKING:
+    from rich.live import Live
+    from rich.table import Table
+
+_BAR_WIDTH: Final = 24  # columns
+_NARROW: Final = 60  # columns; below, the bar is left out before a name is cut
+_REFRESH_HZ: Final = 10
+_COLOURS: Final = {"BUILT ": "32", "REUSED": "2", "FAILED": "1;31"}  # SGR: green, faint, bold red
+
+
+class LiveDisplay:
+    """Draws with rich while something is built; until then, and in a warm run, writes plainly."""
+
+    def __init__(self, stream: Any) -> None:
+        self._stream = stream
+        self._live: Live | None = None
+        self._builds: list[RunningBuild] = []
+        self._watch = BuildWatch(self._update)
+
+    def write(self, text: str) -> None:
+        """Print above what is drawn."""
+        if self._live is None:
+            self._stream.write(coloured(text))
+            self._stream.flush()
+            return
+        from rich.text import Text
+
+        self._live.console.print(Text.from_ansi(coloured(text.removesuffix("\n"))), soft_wrap=True)
+
+    def building(self, model_name: str, estimate_s: float | None) -> None:
+        """Begin to draw a build."""
+        if self._live is None:
+            self._live = self._start()
+        self._watch.add(RunningBuild(model_name, estimate_s))
+
+    def close(self) -> None:
+        """Take away what is drawn."""
+        self._watch.close()
+        if self._live is not None:
+            self._live.stop()
+            self._live = None
+
+    def _start(self) -> Live:
+        from rich.console import Console
+        from rich.live import Live
+
+        console = Console(file=self._stream, highlight=False, markup=False, emoji=False)
+        live = Live(
+            console=console,
+            get_renderable=self._draw,
+            refresh_per_second=_REFRESH_HZ,
+            transient=True,
+            redirect_stdout=False,
+            redirect_stderr=False,
+        )
+        live.start()
+        return live
+
+    def _update(self, builds: list[RunningBuild]) -> None:
+        self._builds = builds
+
+    def _draw(self) -> Table:
+        from rich.progress_bar import ProgressBar
+        from rich.table import Table
+
+        width = self._live.console.width if self._live else _NARROW
+        table = Table.grid(padding=(0, 1))
+        table.add_column(no_wrap=True, overflow="ellipsis")
+        table.add_column(no_wrap=True, overflow="ellipsis", ratio=1)
+        table.add_column(no_wrap=True, width=_BAR_WIDTH if width >= _NARROW else 0)
+        table.add_column(no_wrap=True, justify="right")
+        table.expand = True
+        for build in self._builds:
+            bar: Any = ""
+            if build.estimate_s and width >= _NARROW:
+                # Never full: the build is over when it is over.
+                bar = ProgressBar(total=build.estimate_s, completed=min(build.elapsed_s, 0.99 * build.estimate_s))
+            table.add_row(build.model_name, build.describe(), bar, _clock(build))
+        return table
+
+
+def _clock(build: RunningBuild) -> str:
+    elapsed = f"{build.elapsed_s:.0f} s"
+    return f"{elapsed} of about {build.estimate_s:.0f} s" if build.estimate_s else elapsed
+
+
+def coloured(text: str) -> str:
+    """Colour a line's first word, unless NO_COLOR (no-color.org) asks not to."""
+    colour = _COLOURS.get(text[:6])
+    if colour is None or os.environ.get("NO_COLOR"):
+        return text
+    return f"\x1b[{colour}m{text[:6]}\x1b[0m{text[6:]}"

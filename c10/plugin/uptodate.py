@@ -1,0 +1,115 @@
+"""The up-to-date rule as doit knows it. May import doit and all that knows no task.
+
+doit's decision (0.37): every ``uptodate`` item is asked, then targets, then the saved state of file_dep; with
+no saved state a task runs, whatever ``uptodate`` said. So a checker that has proved an engine good first
+brings doit's database in line ("adopt"): a fresh checkout, a lost database or an engine copied from elsewhere
+are reused.
+"""
+
+from __future__ import annotations
+
+import os
+from inspect import Parameter, Signature
+from types import SimpleNamespace
+from typing import Any, Final
+
+from doit.dependency import FileChangedChecker
+from doit.globals import Globals
+
+from c10.building.outcome import CompileOutcome
+from c10.corpus.target import EngineTarget
+from c10.errors import SourceError
+from c10.files.digest import FileSignature
+from c10.plugin.description import TaskDescription
+from c10.proof.sources import SourceDigests
+from c10.proof.verdict import Verdict, judge
+from c10.proof.verification import EngineVerifier
+
+#: One a process: doit makes its file checker without arguments, and no file is to be read twice in a run.
+SOURCES = SourceDigests()
+VERIFIER = EngineVerifier()
+
+
+class EngineUpToDate:
+    """Item of a task's ``uptodate``: asks for the verdict, remembers it, never raises."""
+
+    #: doit inspects each item's signature; to work it out anew for each engine took a tenth of a warm run.
+    __signature__: Final = Signature([Parameter(name, Parameter.POSITIONAL_OR_KEYWORD) for name in ("task", "values")])
+
+    def __init__(self, target: EngineTarget) -> None:
+        self.target = target
+        self._verdict: Verdict | None = None
+
+    def __call__(self, task: Any, values: dict[str, Any]) -> bool:
+        """Return whether the engine may be reused; the action finds the verdict on the task."""
+        if isinstance(known := values.get("sources"), dict):
+            SOURCES.learn(known)
+        verdict = self._verdict = judge(self.target, SOURCES, VERIFIER.digest)
+        task.verdict = verdict
+        task.meta = TaskDescription(self.target, verdict)
+        if verdict.reusable:
+            adopt(task, reused_values(verdict, task.file_dep))
+        return verdict.reusable
+
+    def __repr__(self) -> str:
+        return str(self._verdict) if self._verdict else f"whether {self.target.engine_path} may be reused"
+
+
+def target_of(task: Any) -> EngineTarget | None:
+    """Return the engine that a doit task is about; None where it is another task."""
+    for item, *_ in task.uptodate:
+        if isinstance(item, EngineUpToDate):
+            return item.target
+    return None
+
+
+def reused_values(verdict: Verdict, file_dep: Any) -> dict[str, Any]:
+    """Return what doit's database keeps of an engine that was reused."""
+    return {
+        "outcome": CompileOutcome.REUSED.value,
+        "sha256": verdict.sha256,
+        "sources": SOURCES.dump(file_dep),
+    }
+
+
+def adopt(task: Any, values: dict[str, Any]) -> None:
+    """Save a success of the task where doit's database would have it run.
+
+    `doit info` and `doit list` never close the database, so they adopt in memory alone.
+    """
+    database = Globals.dep_manager
+    # The task as it is saved; that it is intact, and its targets there, was found for the verdict.
+    question = SimpleNamespace(name=task.name, file_dep=task.file_dep, targets=(), uptodate=[(True, [], {})])
+    if database.get_status(question, {}).status == "run" or database.get_values(task.name) != values:
+        task.values = task.result = values
+        database.save_success(task)
+
+
+class SourceChecker(FileChangedChecker):  # type: ignore[misc] # doit is untyped
+    """doit's ``check_file_uptodate``: by content, as its own md5 checker, but each file is hashed once a run.
+
+    A file whose stat signature is the saved one is not read.
+    """
+
+    def check_modified(self, file_path: str, file_stat: os.stat_result, state: Any) -> bool:
+        """Return whether the content differs from the saved state."""
+        sha256, signature = state
+        if list(FileSignature.of(file_stat)) == list(signature):
+            return False
+        return bool(_sha256(file_path) != sha256)
+
+    def get_state(self, dep: str, current_state: Any) -> tuple[str, list[int]] | None:
+        """Return the state to save; None where the saved one stands. Raises FileNotFoundError, as doit expects."""
+        signature = list(FileSignature.of(os.stat(dep)))  # noqa: PTH116 - a str, and on the warm path
+        if current_state and list(current_state[1]) == signature:
+            return None
+        return _sha256(dep), signature
+
+
+def _sha256(path: str) -> str:
+    from pathlib import Path
+
+    try:
+        return SOURCES.sha256(Path(path))
+    except SourceError as error:
+        raise FileNotFoundError(2, error.message, path) from error

@@ -1,0 +1,71 @@
+"""Which builds are running, and how far each is. May import progress and runtimes' protocol."""
+
+from __future__ import annotations
+
+import threading
+import time
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from c10.building.progress import CHANNEL, TaskProgress
+from c10.runtimes.protocol import BuildProgress
+
+_TICK_S: Final = 0.1
+
+
+@dataclass(slots=True)
+class RunningBuild:
+    """One engine that is being built. Times are in seconds; ``estimate_s`` is None where nothing is known."""
+
+    model_name: str
+    estimate_s: float | None
+    started: float = field(default_factory=time.monotonic)
+    progress: BuildProgress = field(default_factory=lambda: BuildProgress("Starting"))
+
+    @property
+    def elapsed_s(self) -> float:
+        """How long it has been running."""
+        return time.monotonic() - self.started
+
+    def describe(self) -> str:
+        """Return the phase, and its step where the builder counts."""
+        counted = f" {self.progress.step}/{self.progress.steps}" if self.progress.steps > 1 else ""
+        return f"{self.progress.phase}{counted}"
+
+
+class BuildWatch:
+    """A thread that follows running builds and calls ``tick`` with them, ten times a second.
+
+    It starts with the first build: a warm run has none, and doit forks its processes before.
+    """
+
+    def __init__(self, tick: Any) -> None:
+        self._tick = tick
+        self._builds: dict[str, RunningBuild] = {}
+        self._thread: threading.Thread | None = None
+        self._stop = threading.Event()
+
+    def add(self, build: RunningBuild) -> None:
+        """Follow one more build."""
+        self._builds[build.model_name] = build
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._run, name="c10-display", daemon=True)
+            self._thread.start()
+
+    def close(self) -> None:
+        """Stop, and wait for the last tick."""
+        self._stop.set()
+        if self._thread is not None:
+            self._thread.join()
+
+    def _run(self) -> None:
+        while not self._stop.is_set():
+            for message in CHANNEL.receive(_TICK_S):
+                self._take(message)
+            self._tick(list(self._builds.values()))
+
+    def _take(self, message: TaskProgress) -> None:
+        if message.progress is None:
+            self._builds.pop(message.model_name, None)
+        elif message.model_name in self._builds:
+            self._builds[message.model_name].progress = message.progress

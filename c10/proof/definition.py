@@ -1,0 +1,152 @@
+"""The build definition: all that goes into an engine, in SLSA's form, and the build key. May import facts,
+installed, sources, spec, target and onnx_files.
+
+https://slsa.dev/spec/v1.0/provenance: externalParameters (what the user asked for), internalParameters (what
+the machine added), resolvedDependencies (files, by digest). The build key is the SHA-256 of the definition as
+canonical JSON (RFC 8785). Paths are not in it: an engine directory may be copied to another checkout.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any, Final
+
+from c10.corpus.spec import BuildConfig, OptimizationProfile
+from c10.corpus.target import EngineTarget
+from c10.files.onnx_files import external_data_files
+from c10.host.installed import installed_version
+from c10.proof.facts import Difference
+from c10.proof.sources import SourceDigests
+
+BUILD_TYPE: Final = "urn:c10:engine:v1"
+#: Variables of the environment that change what the builder does. Source: TensorRT's documentation, TF32.
+ENVIRONMENT: Final = ("NVIDIA_TF32_OVERRIDE",)
+_CONVERTER: Final = "onnxconverter-common"
+_HOST_FACTS: Final = ("sm", "sm_count", "device_name", "cuda_driver", "jp", "l4t", "os", "machine")
+_RTX_HOST_FACTS: Final = ("os", "machine")  # an RTX engine belongs to its set of targets, not to this machine
+
+
+def source_files(target: EngineTarget, external_data: Iterable[str] | None = None) -> dict[str, Path]:
+    """Return every file that goes into the engine, by its role.
+
+    ``external_data`` are the locations that the ONNX names, where they are known; else the ONNX is looked
+    into. Raises SourceError.
+    """
+    options = target.build_config.options
+    folder = target.onnx_path.parent
+    if external_data is None:
+        external_data = external_data_files(target.onnx_path)
+    files = {"onnx": target.onnx_path}
+    files |= {f"external_data:{location}": folder / location for location in external_data}
+    if options.calibration_cache is not None:
+        files["calibration_cache"] = options.calibration_cache
+    files |= {f"plugin:{path.name}": path for path in options.plugins}
+    return files
+
+
+def build_definition(target: EngineTarget, files: dict[str, Path], digests: SourceDigests) -> dict[str, Any]:
+    """Return the definition of this build, every default written out. Raises SourceError."""
+    return {
+        "buildType": BUILD_TYPE,
+        "externalParameters": {
+            "model_name": target.model_name,
+            "precision": target.build_config.precision,
+            "workspace_mb": target.build_config.workspace_mb,
+            "profiles": [_profile(profile) for profile in target.build_config.profiles],
+            "options": _options(target.build_config),
+        },
+        "internalParameters": {
+            "runtime": _runtime(target),
+            "host": {
+                fact: getattr(target.host, fact)
+                for fact in (_RTX_HOST_FACTS if target.runtime == "rtx" else _HOST_FACTS)
+            },
+            "environment": {name: os.environ.get(name) for name in ENVIRONMENT},
+        },
+        "resolvedDependencies": [
+            {"name": role, "digest": {"sha256": digests.sha256(path)}} for role, path in sorted(files.items())
+        ],
+    }
+
+
+def build_key(definition: dict[str, Any]) -> str:
+    """Return the SHA-256 of the definition's canonical JSON (RFC 8785), in hex.
+
+    The two forms differ in how floats are written, of which a definition has none, and in the order of keys
+    outside ASCII; where there are none the C writer of the standard library takes a twentieth of the time.
+    """
+    plain = json.dumps(definition, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    if plain.isascii():
+        return hashlib.sha256(plain.encode()).hexdigest()
+    import rfc8785  # an input's name outside ASCII
+
+    return hashlib.sha256(rfc8785.dumps(definition)).hexdigest()
+
+
+def differences(old: dict[str, Any], new: dict[str, Any]) -> tuple[Difference, ...]:
+    """Return what two definitions do not share, in the order of the decision table's groups."""
+    if build_key(old) == build_key(new):  # == would take True for 1
+        return ()
+    before, after = dict(_flatten(old)), dict(_flatten(new))
+    keys = [*after, *(key for key in before if key not in after)]
+    found = tuple(Difference(key, before.get(key), after.get(key)) for key in keys if before.get(key) != after.get(key))
+    # What no fact tells (another build type, an unknown section) is still not the same build.
+    return found or (Difference("build definition", build_key(old)[:12], build_key(new)[:12]),)
+
+
+def converts(config: BuildConfig, target: EngineTarget) -> bool:
+    """Whether the precision is reached by converting the network, as strongly typed builders need it."""
+    strong = target.runtime == "rtx" or config.options.strongly_typed or _major(target.runtime_version) > 10  # noqa: PLR2004 - the last weakly typed TensorRT
+    return strong and config.precision in {"fp16", "bf16"}
+
+
+def _runtime(target: EngineTarget) -> dict[str, str | None]:
+    converted = converts(target.build_config, target)
+    return {
+        "name": target.runtime,
+        "version": target.runtime_version,
+        "onnx_parser": target.runtime_version if target.runtime == "rtx" else target.host.onnx_parser,
+        "converter": f"{_CONVERTER} {installed_version(_CONVERTER)}" if converted else None,
+        "onnx": installed_version("onnx") if converted else None,
+    }
+
+
+def _options(config: BuildConfig) -> dict[str, Any]:
+    options = config.options
+    return {
+        "strongly_typed": options.strongly_typed,
+        "builder_optimization_level": options.builder_optimization_level,
+        "hardware_compatibility": options.hardware_compatibility,
+        "version_compatible": options.version_compatible,
+        "dla_core": options.dla_core,
+        "gpu_fallback": options.gpu_fallback,
+        "sparse_weights": options.sparse_weights,
+        "tf32": options.tf32,
+        "compute_capabilities": list(options.compute_capabilities),
+    }
+
+
+def _profile(profile: OptimizationProfile) -> dict[str, Any]:
+    return {
+        name: {"min": list(shapes.min), "opt": list(shapes.opt), "max": list(shapes.max)}
+        for name, shapes in profile.inputs
+    }
+
+
+def _major(version: str) -> int:
+    return int(version.split(".", maxsplit=1)[0])
+
+
+def _flatten(definition: dict[str, Any]) -> Iterator[tuple[str, Any]]:
+    for dependency in definition["resolvedDependencies"]:
+        yield f"source.{dependency['name']}", dependency["digest"]["sha256"]
+    for section in ("externalParameters", "internalParameters"):
+        for key, value in definition[section].items():
+            if isinstance(value, dict):
+                yield from ((f"{key}.{name}", inner) for name, inner in value.items())
+            else:
+                yield key, value

@@ -1,0 +1,64 @@
+"""Does an engine fit this host? May import facts, host, naming and record.
+
+What the record says and the host denies speaks against it; what is unknown on either side does not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, Final
+
+from c10.files.naming import EngineFilenameSchema
+from c10.host.capabilities import HostCapabilities
+from c10.proof.facts import Difference
+from c10.proof.record import BuildRecord
+
+_UNKNOWN: Final = (None, "none")  # JetPack's "none" is a host that cannot tell, as a container often cannot
+#: What an engine built for several GPUs does not depend on. Source: TensorRT's documentation, Hardware Compatibility.
+_WAIVED: Final = {
+    "ampere_plus": {"sm_count", "device_name"},
+    "same_compute_capability": {"sm_count", "device_name"},
+}
+
+
+def misfits(record: BuildRecord, host: HostCapabilities) -> list[Difference]:
+    """Return every fact of the engine's host that contradicts this one.
+
+    Raises KeyError, TypeError, ValueError, AttributeError and C10Error for a record of another shape.
+    """
+    return list(_misfits(record, host))
+
+
+def _misfits(record: BuildRecord, host: HostCapabilities) -> Iterator[Difference]:
+    name = EngineFilenameSchema.parse(record.engine_name)
+    options: dict[str, Any] = record.definition["externalParameters"]["options"]
+    built: dict[str, Any] = record.definition["internalParameters"]
+    version = str(built["runtime"]["version"])
+    here = host.rtx_version if name.runtime == "rtx" else host.tensorrt_version
+    if here is not None and not _loads(version, here, newer=options["version_compatible"] is True):
+        yield Difference("runtime.version", version, here)
+    if host.sm is not None and not _covers(name.sm, host.sm):
+        yield Difference("host.sm", name.sm, host.sm)
+    ignored = {"sm"} | _WAIVED.get(options["hardware_compatibility"], set())
+    for fact, value in built["host"].items():
+        now = getattr(host, fact)
+        if fact not in ignored and value is not None and now not in _UNKNOWN and value != now:
+            yield Difference(f"host.{fact}", value, now)
+
+
+def _loads(built: str, here: str, *, newer: bool) -> bool:
+    """Whether a TensorRT loads another's engine: its own, and with version compatibility an older minor's."""
+    before, now = built.split("."), here.split(".")
+    shared = min(len(before), len(now))
+    if before[:shared] == now[:shared]:
+        return True
+    return newer and before[0] == now[0] and _numbers(before) <= _numbers(now)
+
+
+def _numbers(parts: list[str]) -> list[int]:
+    return [int(part) for part in parts]
+
+
+def _covers(targets: str, sm: str) -> bool:
+    listed = targets.removesuffix("+").split(".")
+    return sm in listed or (targets.endswith("+") and int(sm) > int(listed[-1]))

@@ -1,0 +1,155 @@
+"""The build record beside an engine: an in-toto Statement v1 with SLSA provenance v1. May import errors,
+digest and definition.
+
+https://github.com/in-toto/attestation/blob/main/spec/v1/statement.md. Fields of c10's own carry its prefix, as
+SLSA asks of extensions. A record is believed only as a whole: what cannot be read, or is of another schema
+version, is a reason to rebuild and never a crash.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import dataclass
+from datetime import datetime
+from math import isfinite
+from pathlib import Path
+from typing import Any, Final
+
+from c10.errors import RecordError
+from c10.files.digest import HEX_DIGEST, read_regular
+from c10.proof.definition import build_key
+from c10.version import __version__
+
+STATEMENT_TYPE: Final = "https://in-toto.io/Statement/v1"
+PREDICATE_TYPE: Final = "https://slsa.dev/provenance/v1"
+SCHEMA_VERSION: Final = 1
+_BUILDER_ID: Final = "urn:c10:builder:v1"
+_RECORD_MAX: Final = 4 << 20  # bytes; real ones have 3 kB
+_REBUILD: Final = "`doit engines` will rebuild the engine and write a new record."
+#: What was parsed last at each path: the task and, later, the verdict on its engine ask for the same record.
+_PARSED: Final[dict[Path, tuple[bytes, BuildRecord]]] = {}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BuildRecord:
+    """One engine's provenance. ``size`` is in bytes, ``compile_duration_s`` in seconds."""
+
+    engine_name: str
+    sha256: str
+    size: int
+    definition: dict[str, Any]
+    build_key: str
+    compile_duration_s: float
+    started_on: str
+    finished_on: str
+    c10_version: str = __version__
+    python_version: str = sys.version.split(maxsplit=1)[0]
+    power_mode: str | None = None
+
+    def to_json(self) -> bytes:
+        """Return the statement, indented for the person who opens the file."""
+        statement = {
+            "_type": STATEMENT_TYPE,
+            "subject": [{"name": self.engine_name, "digest": {"sha256": self.sha256}}],
+            "predicateType": PREDICATE_TYPE,
+            "predicate": {
+                "buildDefinition": self.definition,
+                "runDetails": {
+                    "builder": {
+                        "id": _BUILDER_ID,
+                        "version": {"c10": self.c10_version, "python": self.python_version},
+                    },
+                    "metadata": {"startedOn": self.started_on, "finishedOn": self.finished_on},
+                    "c10_size": self.size,
+                    "c10_compile_duration_s": self.compile_duration_s,
+                    "c10_power_mode": self.power_mode,
+                },
+                "c10_schema_version": SCHEMA_VERSION,
+                "c10_build_key": self.build_key,
+            },
+        }
+        return json.dumps(statement, indent=2, ensure_ascii=False).encode() + b"\n"
+
+    def external_data(self) -> list[str]:
+        """Return the locations of the external-data files that the engine was built from."""
+        prefix = "external_data:"
+        names = (str(dependency["name"]) for dependency in self.definition["resolvedDependencies"])
+        return [name.removeprefix(prefix) for name in names if name.startswith(prefix)]
+
+
+def read_record(path: Path) -> BuildRecord:
+    """Read a build record. Raises FileNotFoundError, and RecordError for whatever is no whole record."""
+    return parse_record(read_record_bytes(path), path)
+
+
+def read_record_bytes(path: Path) -> bytes:
+    """Read what lies at a build record's path, whole or not. Raises FileNotFoundError and RecordError."""
+    try:
+        return read_regular(path, _RECORD_MAX)
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        raise RecordError(f"{path}: expected a readable build record, got {error}", remedy=_REBUILD) from error
+
+
+def parse_record(content: bytes, path: Path) -> BuildRecord:
+    """Return the record that a statement holds. Raises RecordError."""
+    known = _PARSED.get(path)
+    if known is not None and known[0] == content:
+        return known[1]
+    try:
+        if len(content) > _RECORD_MAX:
+            raise ValueError(f"expected at most {_RECORD_MAX} bytes")  # noqa: TRY301 - one way out for all
+        record = _from_statement(json.loads(content))
+    except (ValueError, KeyError, TypeError, IndexError, AttributeError, OverflowError, RecursionError) as error:
+        reason = f"{type(error).__name__}: {error}"[:200]
+        raise RecordError(f"{path}: expected a build record, got {reason}", remedy=_REBUILD) from error
+    _PARSED[path] = content, record
+    return record
+
+
+def _from_statement(statement: dict[str, Any]) -> BuildRecord:
+    predicate = statement["predicate"]
+    kinds = (statement["_type"], statement["predicateType"], predicate["c10_schema_version"])
+    if kinds != (STATEMENT_TYPE, PREDICATE_TYPE, SCHEMA_VERSION):
+        raise ValueError(f"schema {kinds!r} is not known to c10 {__version__}")
+    (subject,) = statement["subject"]
+    definition, details = predicate["buildDefinition"], predicate["runDetails"]
+    record = BuildRecord(
+        engine_name=str(subject["name"]),
+        sha256=subject["digest"]["sha256"],
+        size=int(details["c10_size"]),
+        definition=definition,
+        build_key=predicate["c10_build_key"],
+        compile_duration_s=float(details["c10_compile_duration_s"]),
+        started_on=_time(details["metadata"]["startedOn"]),
+        finished_on=_time(details["metadata"]["finishedOn"]),
+        c10_version=str(details["builder"]["version"]["c10"]),
+        python_version=str(details["builder"]["version"]["python"]),
+        power_mode=details["c10_power_mode"],
+    )
+    if not (isfinite(record.compile_duration_s) and record.compile_duration_s >= 0):
+        raise ValueError(f"{record.compile_duration_s} is not a duration")
+    if HEX_DIGEST.fullmatch(record.sha256) is None:
+        raise ValueError("the subject's digest is not a SHA-256")
+    if record.build_key != build_key(definition):
+        raise ValueError("the build key is not that of the build definition")
+    _refuse_malformed(record)
+    return record
+
+
+def _refuse_malformed(record: BuildRecord) -> None:
+    """Raise where a reader further on would stumble: a build key is right of any nonsense too."""
+    for section in ("externalParameters", "internalParameters"):
+        record.definition[section].items()
+    for dependency in record.definition["resolvedDependencies"]:
+        if "\0" in dependency["name"] + dependency["digest"]["sha256"]:
+            raise ValueError("a dependency's name is not a path")
+    for text in (record.engine_name, record.c10_version, record.python_version, record.power_mode or ""):
+        text.encode()  # half a character cannot be shown
+
+
+def _time(text: str) -> str:
+    datetime.fromisoformat(text)
+    return text
