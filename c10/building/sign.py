@@ -1,4 +1,4 @@
-"""Signs build records. May import errors, locks, policy, publish, record, verdict, target and its siblings."""
+"""Signs build records. May import errors, locks, policy, publish, record, verdict, target and signing."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Is this engine signed by somebody trusted? The one place that answers. May import errors, policy, target and its siblings."""
+"""Is this engine signed by somebody trusted?. May import errors, policy, target, siblings."""
 
 from __future__ import annotations
 
