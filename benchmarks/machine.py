@@ -5,8 +5,11 @@ from __future__ import annotations
 import os
 import platform
 import subprocess
+import time
 from importlib import metadata
 from pathlib import Path
+
+_QUIET = 0.05
 
 
 def describe(work: Path) -> list[str]:
@@ -23,9 +26,39 @@ def describe(work: Path) -> list[str]:
     ]
 
 
-def load() -> str:
-    """Return the load average: a run beside other work is worth less."""
-    return "load average " + " ".join(f"{value:.2f}" for value in os.getloadavg())
+class OtherWork:
+    """How much of the cores went to others since it was made: what a figure is worth hangs on it."""
+
+    def __init__(self) -> None:
+        self._cores = len(os.sched_getaffinity(0))
+        self._busy_s, self._own_s, self._started = _busy_s(), _own_s(), time.monotonic()
+
+    @property
+    def share(self) -> float:
+        """Processor time of other processes and of the host, over all that there was."""
+        available = (time.monotonic() - self._started) * self._cores
+        return max(0.0, _busy_s() - self._busy_s - _own_s() + self._own_s) / available
+
+
+def wait_for_quiet(patience_s: float) -> None:
+    """Return once others take less than a twentieth of the cores for five seconds, or patience is at its end."""
+    until = time.monotonic() + patience_s
+    while time.monotonic() < until:
+        others = OtherWork()
+        time.sleep(5)
+        if others.share < _QUIET:
+            return
+
+
+def _busy_s() -> float:
+    user, nice, system, _idle, _wait, *rest = map(
+        int, Path("/proc/stat").read_text("ascii").split("\n")[0].split()[1:8]
+    )
+    return (user + nice + system + sum(rest)) / os.sysconf("SC_CLK_TCK")
+
+
+def _own_s() -> float:
+    return sum(os.times()[:4])
 
 
 def _cpuinfo(key: str) -> str:

@@ -125,12 +125,14 @@ def main(arguments: list[str]) -> int:
     plan.work.mkdir(parents=True, exist_ok=True)
     described = machine.describe(plan.work)
     print("\n".join(f"- {line}" for line in described))
-    print(f"- before: {machine.load()}")
     rows: list[Row] = []
     for name in options.only:
+        machine.wait_for_quiet(options.patience)
         print(f"{name} …", file=sys.stderr, flush=True)
+        others = machine.OtherWork()
         rows += BENCHMARKS[name](plan)
-    print(f"- after: {machine.load()}\n\n{render(rows)}")
+        print(f"- {name}: other work took {others.share:.0%} of the cores", flush=True)
+    print(f"\n{render(rows)}")
     if options.json:
         found = {"machine": described, "rows": [{**asdict(row), "met": row.met} for row in rows]}
         options.json.write_text(json.dumps(found, indent=2, ensure_ascii=False), "utf-8")
@@ -153,6 +155,9 @@ def _options(arguments: list[str]) -> argparse.Namespace:
         "--peers", nargs="*", choices=[p.name for p in PEERS], default=[p.name for p in PEERS], metavar="NAME"
     )
     parser.add_argument("--json", type=Path, help="write the rows there too")
+    parser.add_argument(
+        "--patience", type=float, default=0, metavar="S", help="wait up to S seconds for a quiet machine, before each"
+    )
     for name, default in asdict(Sizes()).items():
         parser.add_argument(f"--{name.replace('_', '-')}", type=type(default), metavar="N", help=f"default {default}")
     return parser.parse_args(arguments)

@@ -49,7 +49,7 @@ def test_a_warm_run_is_compared_and_its_reads_are_counted(tmp_path: Path) -> Non
     assert rows["bytes of ONNX read when nothing changed"]["measured"] == "0"
     assert rows["bytes of engines read"]["measured"] == "1.000 × B"
     assert all(f"| {what} |" in printed for what in rows)
-    assert "load average" in printed
+    assert "- warm: other work took " in printed
 
 
 def test_every_other_benchmark_answers(tmp_path: Path) -> None:
@@ -144,6 +144,35 @@ def test_a_corpus_s_models_are_well_formed_and_of_their_size(tmp_path: Path) -> 
         assert size < len(content) < size + 10
         checked = content.replace(content[-size:], b"x" * size)
         assert len(onnx.load_from_string(checked).doc_string) == size
+
+
+def test_other_work_is_what_others_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    import machine
+
+    others = machine.OtherWork()
+    busy, own = machine._busy_s(), machine._own_s()
+    monkeypatch.setattr(machine, "_busy_s", lambda: busy + 1000)
+    monkeypatch.setattr(machine, "_own_s", lambda: own + 1000)
+    assert others.share < 100  # all of it was our own
+    monkeypatch.setattr(machine, "_own_s", lambda: own)
+    assert others.share > 100
+
+
+def test_patience_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    import machine
+
+    clock = iter(range(0, 10_000, 5))
+    monkeypatch.setattr(machine.time, "sleep", lambda _: None)
+    monkeypatch.setattr(machine.time, "monotonic", lambda: next(clock))
+    monkeypatch.setattr(machine, "_own_s", lambda: 0.0)
+    busy = iter(range(0, 10_000_000, 100))
+    monkeypatch.setattr(machine, "_busy_s", lambda: next(busy))
+    machine.wait_for_quiet(60)
+    asked = next(busy) // 100
+    assert asked > 2
+    monkeypatch.setattr(machine, "_busy_s", lambda: 0.0)
+    machine.wait_for_quiet(60)
+    assert next(busy) // 100 == asked + 1
 
 
 def test_cases_alternate() -> None:

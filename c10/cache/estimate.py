@@ -35,7 +35,11 @@ def _distance(name: EngineName, wanted: EngineName) -> int:
 
 
 def _builds(directory: Path, model_name: str) -> Iterator[tuple[EngineName, BuildRecord]]:
-    for path in directory.glob(f"{model_name}__*{ENGINE_SUFFIX}{RECORD_SUFFIX}"):
+    try:
+        paths = list(directory.glob(f"{model_name}__*{ENGINE_SUFFIX}{RECORD_SUFFIX}"))
+    except OSError:  # no estimate is worth a failed build
+        return
+    for path in paths:
         try:
             yield EngineFilenameSchema.parse(path.name.removesuffix(RECORD_SUFFIX)), read_record(path)
         except (InvalidEngineNameError, RecordError, OSError):

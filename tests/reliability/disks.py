@@ -10,6 +10,7 @@ import fcntl
 import os
 import struct
 import subprocess
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,7 +18,7 @@ from pathlib import Path
 from typing import Final
 
 _SHUTDOWN: Final = 0x8004587D
-_LOOP_TRIES: Final = 5
+_TRIES: Final = 200  # a second of them
 FLAGS: Final = {"journal written": 1, "nothing written": 2}
 
 
@@ -58,14 +59,11 @@ class Disk:
     def mount(self) -> None:
         """Mount it; after a cut this is when the journal is replayed."""
         command = ("mount", "-o", self._system.options, str(self._image), str(self.mount_point))
-        for _ in range(_LOOP_TRIES):  # another mount may take the loop device that this one has found free
-            if subprocess.run(command, capture_output=True, check=False).returncode == 0:
-                return
-        _command(*command)
+        _command(*command, tries=_TRIES)  # another mount may take the loop device that this one has found free
 
     def umount(self) -> None:
         """Unmount it, in order unless the power was cut."""
-        _command("umount", str(self.mount_point))
+        _command("umount", str(self.mount_point), tries=_TRIES)  # a child of what was killed may still be going
 
     def keep(self) -> None:
         """Keep a copy of the image as it is, unmounted."""
@@ -95,6 +93,10 @@ class Disk:
             self.umount()
 
 
-def _command(*argv: str) -> None:
-    done = subprocess.run(argv, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, f"{' '.join(argv)}: {done.stderr}"
+def _command(*argv: str, tries: int = 1) -> None:
+    for _ in range(tries):
+        done = subprocess.run(argv, capture_output=True, text=True, check=False)
+        if done.returncode == 0:
+            return
+        time.sleep(0.005)
+    raise AssertionError(f"{' '.join(argv)}: {done.stderr}")

@@ -6,10 +6,8 @@ import os
 import shutil
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable
-from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -17,8 +15,7 @@ import pytest
 from .concurrency import built_once
 from .figures import FIGURES
 from .project import How, Project
-
-DOIT = Path(sys.executable).with_name("doit")
+from .real import DOIT, needs_rtx, write_real_project
 
 
 @pytest.mark.parametrize("rounds", [2, pytest.param(25, marks=pytest.mark.soak)], ids=["sample", "long"])
@@ -85,15 +82,9 @@ def test_a_live_process_keeps_its_temporary_file(project: Project) -> None:
     assert not orphan.exists()
 
 
-@pytest.mark.skipif(find_spec("tensorrt_rtx") is None, reason="needs TensorRT-RTX, which compiles without a GPU")
+@needs_rtx
 def test_four_real_compilers_at_once(folder: Path) -> None:
-    shutil.copyfile(light_model("squeezenet"), folder / "squeezenet.onnx")
-    (folder / "dodo.py").write_text("from c10.tasks import DOIT_CONFIG, task_engines\n", "utf-8")
-    (folder / "backbones.toml").write_text(
-        'runtime = "tensorrt_rtx"\n[[backbones]]\nmodel_name = "squeezenet"\nonnx_path = "squeezenet.onnx"\n'
-        'expected_input_shape = [1, 3, 224, 224]\ninput_name = "data_0"\n',
-        "utf-8",
-    )
+    write_real_project(folder)
     environment = {**os.environ, "C10_LOG_FORMAT": "json"}
     command = f'for i in 1 2 3 4; do {DOIT} engines & pids="$pids $!"; done; for p in $pids; do wait $p || exit 9; done'
     done = subprocess.run(
@@ -103,13 +94,6 @@ def test_four_real_compilers_at_once(folder: Path) -> None:
     assert "Traceback" not in done.stderr
     assert done.stderr.count('"event": "c10.engine.cache.miss"') == 1, done.stderr
     assert (done.stdout.count("BUILT "), done.stdout.count("REUSED ")) == (1, 3), done.stdout
-
-
-def light_model(name: str) -> Path:
-    spec = find_spec("onnx")
-    assert spec is not None
-    assert spec.submodule_search_locations is not None
-    return Path(spec.submodule_search_locations[0], "backend", "test", "data", "light", f"light_{name}.onnx")
 
 
 def _await(condition: Callable[[], bool]) -> None:

@@ -8,7 +8,6 @@ import random
 import shutil
 import time
 from collections.abc import Callable
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +23,7 @@ from c10.proof.record import parse_record
 
 from .figures import FIGURES
 from .project import How, Project, Run, onnx_file
-from .test_concurrency import light_model
+from .real import light_model, needs_rtx
 
 SEED = 10
 NOBODY = 65534
@@ -351,7 +350,7 @@ def test_no_permission(project: Project, which: str) -> None:
     assert "Permission denied" in text, text
 
 
-@pytest.mark.skipif(find_spec("tensorrt_rtx") is None, reason="needs TensorRT-RTX, which compiles without a GPU")
+@needs_rtx
 @pytest.mark.parametrize(
     "kind",
     ["empty", "text", "cut short", "huge dimensions", "huge initializer", "graphs in graphs", "no outputs", "cycle"],

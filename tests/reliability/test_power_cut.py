@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from .disks import FILE_SYSTEMS, FLAGS, Disk, FileSystem
+from .disks import EXT4, FILE_SYSTEMS, FLAGS, XFS, Disk, FileSystem
 from .figures import FIGURES
 from .powercut import SCENARIOS, Rig, Scenario
 from .project import Zygote
+from .real import needs_rtx, one_engine, run_and_kill, write_real_project
 
 SEED = 10
 
@@ -29,3 +30,33 @@ def test_what_was_reported_survives_and_nothing_wrong_is_reused(
     for fault, flag in cases:
         rig.cut(fault, flag)
         FIGURES[f"power-cut states, {system.name}"] += 1
+
+
+@pytest.mark.root
+@needs_rtx
+@pytest.mark.parametrize("count", [2, pytest.param(15, marks=pytest.mark.soak)], ids=["sample", "long"])
+@pytest.mark.parametrize("system", [EXT4, XFS], ids=lambda system: system.name)
+def test_with_a_real_compiler(system: FileSystem, count: int, folder: Path) -> None:
+    disk = Disk(system, folder)
+    project = disk.mount_point / "project"
+    with disk.mounted():
+        write_real_project(project)
+    disk.keep()
+    chosen = random.Random(f"{SEED} {system.name}")  # noqa: S311
+    whole_s, digest = 3.0, b""
+    for number in range(count):
+        disk.restore()
+        with disk.mounted():
+            run = run_and_kill(project, None if number == 0 else chosen.uniform(0.3, whole_s), "engines")
+            if number == 0:
+                assert run.status == 0, run.text
+                whole_s, digest = 1.1 * run.seconds, one_engine(project)
+            disk.cut(chosen.choice(sorted(FLAGS.values())))
+            after = run_and_kill(project, None, "engines")
+            assert after.status == 0, after.text
+            lost = "BUILT " in run.text and "REUSED " not in after.text
+            FIGURES["reported builds lost"] += lost
+            assert not lost, run.text + after.text
+            assert one_engine(project) == digest
+            assert not list((project / "engines").glob(".*.tmp"))
+        FIGURES[f"power-cut states with a real compiler, {system.name}"] += 1

@@ -98,7 +98,7 @@ def test_a_file_size_limit(project: Project, limit: int) -> None:
 @pytest.mark.root
 def test_a_file_size_limit_set_by_the_shell(project: Project) -> None:
     from .project import DRIVERS
-    from .test_kill import DOIT
+    from .real import DOIT
 
     done = subprocess.run(
         ["prlimit", "--fsize=150000", str(DOIT), "engines"],
