@@ -72,6 +72,9 @@ def folder() -> Iterator[Path]:
     path = Path(tempfile.mkdtemp(prefix="c10-", dir=SCRATCH))
     path.chmod(0o755)
     yield path
+    for line in Path("/proc/mounts").read_text("utf-8").splitlines():  # what a test that was cut off left mounted
+        if line.split()[1].startswith(f"{path}/"):
+            subprocess.run(["umount", "--lazy", line.split()[1]], check=False)
     shutil.rmtree(path, ignore_errors=True)
 
 
