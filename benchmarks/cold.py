@@ -71,7 +71,7 @@ def _write(folder: Path, onnx: Path) -> None:
 
 
 def _synthetic(path: Path, megabytes: int) -> Path:
-    # In a process of its own: the memory of this one would count as that of every child that it starts.
+    # In a process of its own, so that what it took is given back before anything is measured.
     make = Path(__file__).with_name("synthetic.py")
     subprocess.run([sys.executable, str(make), str(path), str(megabytes)], check=True)
     return path

@@ -100,7 +100,7 @@ def _write(folder: Path, count: int, size: int, onnx_size: int) -> None:
 def _write_onnx(path: Path, size: int) -> None:
     """Write a ModelProto that is well formed and holds nothing but a long text (field 6, doc_string).
 
-    In pieces: the largest size that this process ever had would count as that of every child it starts.
+    In pieces: it may be larger than what this machine has in memory.
     """
     length, varint = size, bytearray()
     while length > 0x7F:

@@ -54,7 +54,7 @@ def grid(work: Path, counts: list[int], sizes: list[int], rounds: int) -> list[R
                     f"{corpus.count} × {size / 1e3:.0f} kB",
                     "",
                     f"{Spread.of(s.wall_s for s in samples)} s",
-                    note=f"peak memory {Spread.of(s.peak_mb for s in samples).median:.0f} MiB",
+                    note=f"peak memory {corpus.doit('engines').run_tree().peak_mb:.0f} MiB",
                 )
             )
     return rows

@@ -22,7 +22,7 @@ class Sample:
 
     wall_s: float
     cpu_s: float
-    peak_mb: float
+    peak_mb: float = 0  # run_tree alone fills it: the kernel's ru_maxrss of a child begins with its parent's size
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ class Command:
         wall = time.perf_counter() - started
         child.returncode = os.waitstatus_to_exitcode(status)
         self._refuse_failure(child.returncode)
-        return Sample(wall, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024)
+        return Sample(wall, usage.ru_utime + usage.ru_stime)
 
     def run_tree(self) -> Sample:
         """Run it once; peak memory is the largest sum over the process and all its descendants."""

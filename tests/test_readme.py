@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from harness import HOST, Corpus, doit, run
 
 from c10 import C10ProvisioningConfig
 from c10.corpus.config import _OPTION_KEYS
@@ -81,3 +82,17 @@ def test_the_transcript_is_what_is_printed() -> None:
         "engines: N built, N reused, N failed in N s; reuse saved N s of compiling",
     ):
         assert line in lines
+
+
+def test_the_plan_of_an_upgrade_is_what_is_printed(tmp_path: Path) -> None:
+    """All of it but the build times, which no fake runtime has."""
+    sample = re.search(r"<!-- plan -->\n```console\n\$ doit (.*?)\n(.*?)```", README, re.DOTALL)
+    assert sample is not None
+    corpus = Corpus(tmp_path, host={**HOST, "trt_version": "10.3.0.26", "sm_count": 16})
+    assert run("doit", corpus).rc == 0
+    printed = doit(tmp_path, *sample[1].split()).stdout
+    assert without_durations(printed) == without_durations(sample[2])
+
+
+def without_durations(text: str) -> list[str]:
+    return [" ".join(re.sub(r"LAST BUILD|([\d.]+ (min|s)\b ?)+", "", line).split()) for line in text.splitlines()]
