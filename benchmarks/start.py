@@ -1,4 +1,4 @@
-"""What c10 adds to doit's own start: `doit list` and `doit info`, beside a dodo.py without c10."""
+"""What c10 adds to doit's own start: `doit list` and `doit info` beside a dodo.py without c10, and its reporter."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from measure import Command, Spread, alternate
 from table import Row
 
 _ALLOWED_S = 0.040
+_REPORTER_SLACK = 1.05
 
 #: As many tasks, over the same files, in doit's own configuration.
 PLAIN = '''\
@@ -23,6 +24,15 @@ def task_engines():
             "actions": ["true"],
         }}
 '''
+
+#: c10's tasks under doit's reporter that prints nothing; by class, as `-r zero` would also pay for looking up plugins.
+ZERO = """\
+from doit.reporter import ZeroReporter
+
+from c10.tasks import DOIT_CONFIG, task_engines
+
+DOIT_CONFIG = {**DOIT_CONFIG, "reporter": ZeroReporter}
+"""
 
 
 def start(corpus: Corpus, rounds: int) -> list[Row]:
@@ -42,7 +52,21 @@ def start(corpus: Corpus, rounds: int) -> list[Row]:
                 f"{Spread.of(1e3 * theirs.wall_s for _, theirs in runs)} ms",
             )
         )
-    return rows
+    return [*rows, _reporter(corpus, rounds)]
+
+
+def _reporter(corpus: Corpus, rounds: int) -> Row:
+    """Compare a warm run with the same under doit's reporter that prints nothing."""
+    (corpus.folder / "zero.py").write_text(ZERO, "utf-8")
+    runs = alternate(rounds, corpus.doit("engines").run, corpus.doit("-f", "zero.py", "engines").run)
+    return Row(
+        f"warm `doit engines`, {corpus.count} engines, against `-r zero`",
+        f"≤ {_REPORTER_SLACK} ×",
+        f"{Spread.of(1e3 * ours.wall_s for ours, _ in runs)} ms to "
+        f"{Spread.of(1e3 * silent.wall_s for _, silent in runs)} ms",
+        Spread.of(ours.wall_s / silent.wall_s / _REPORTER_SLACK for ours, silent in runs),
+        f"processor time {Spread.of(ours.cpu_s / silent.cpu_s for ours, silent in runs)} ×",
+    )
 
 
 def _plain(corpus: Corpus) -> Path:

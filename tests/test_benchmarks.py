@@ -59,6 +59,7 @@ def test_every_other_benchmark_answers(tmp_path: Path) -> None:
         "cost of one more, 2 to 10, over 1 to 2",
         "`doit list`, 10 engines",
         "`doit info`, 10 engines",
+        "warm `doit engines`, 10 engines, against `-r zero`",
         "one verification of 2 MB, p99 of 3",
         "`load_engine`, 2 MB",
         "`load_engine`, 2 MB, peak memory",
