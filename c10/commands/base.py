@@ -20,11 +20,10 @@ from doit.exceptions import InvalidCommand
 
 from c10.building import events
 from c10.commands.text import printable
-from c10.corpus.config import C10ProvisioningConfig
+from c10.corpus.config import DEFAULT_CONFIG, C10ProvisioningConfig
 from c10.errors import C10Error
 from c10.host import HostCapabilities
 
-DEFAULT_CONFIG: Final = "backbones.toml"
 DEFAULT_CACHE: Final = "engines"
 
 #: Exit statuses that all commands share; 3 is doit's for whatever could not even begin.

@@ -6,9 +6,8 @@ read for a host that is not this machine.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -23,17 +22,11 @@ from c10.files.naming import EngineFilenameSchema, EngineName
 from c10.host import HostCapabilities
 from c10.proof.definition import build_definition, differences, source_files
 from c10.proof.facts import Difference, describe, fact_of
+from c10.proof.nearest import NAMED, name_differences, nearness
 from c10.proof.record import read_record
 from c10.proof.sources import SourceDigests
 from c10.proof.verdict import Verdict, judge
 
-#: What a file name says of a host, as the decision table calls it; in the order in which nearness counts.
-_NAMED: Final = {
-    "sm": "host.sm",
-    "jp": "host.jp",
-    "trt": "runtime.version",
-    "precision": "precision",
-}
 #: Packages and settings of the machine that builds: of another one nothing is known of them.
 _OF_THIS_MACHINE: Final = ("runtime.converter", "runtime.onnx", "environment.")
 
@@ -78,8 +71,8 @@ class PlannedEngine:
     def _why_missing(self) -> str:
         if self.target.record_path.exists():
             return "the engine is gone, only files beside it are left"
-        named = [_without_hint(change) for change in self.changes if change.key in _NAMED.values()]
-        others = [_without_hint(change) for change in self.changes if change.key not in _NAMED.values()]
+        named = [_without_hint(change) for change in self.changes if change.key in NAMED.values()]
+        others = [_without_hint(change) for change in self.changes if change.key not in NAMED.values()]
         if not named:
             return "no engine yet"
         return "; ".join([f"{'; '.join(named)}: new name, nothing there yet", *others])
@@ -142,36 +135,22 @@ def _is_unstated(difference: Difference, host: HostCapabilities) -> bool:
 
 
 def _nearest(target: EngineTarget, stored: Iterable[StoredEngine]) -> StoredEngine | None:
+    """Return the likest engine of model and runtime; the other runtime's build times would say nothing."""
     wanted = EngineFilenameSchema.parse(target.engine_path)
-    others = [e for e in stored if _same_product(e.name, wanted) and e.name != wanted]
-    return max(others, key=lambda e: (_nearness(e.name, wanted), _recency(e)), default=None)
-
-
-def _same_product(name: EngineName, wanted: EngineName) -> bool:
-    """Whether they are of one model and runtime: TensorRT tunes for minutes where TensorRT-RTX takes seconds."""
-    return (name.model_name, name.runtime) == (wanted.model_name, wanted.runtime)
-
-
-def _nearness(name: EngineName, wanted: EngineName) -> tuple[bool, ...]:
-    return tuple(getattr(name, field) == getattr(wanted, field) for field in _NAMED)
-
-
-def _recency(stored: StoredEngine) -> tuple[list[int], list[int], float]:
-    """Of two that are as near, the one of the later JetPack or TensorRT tells more; else the later file."""
-    versions = ([int(n) for n in re.findall("[0-9]+", text)] for text in (stored.name.jp, stored.name.trt))
-    return next(versions), next(versions), stored.modified_s
+    of_product = [e for e in stored if (e.name.model_name, e.name.runtime) == (wanted.model_name, wanted.runtime)]
+    others = [e for e in of_product if e.name != wanted]
+    return max(others, key=lambda e: (nearness(e.name, wanted), e.modified_s), default=None)
 
 
 def _changes(near: StoredEngine, target: EngineTarget, sources: SourceDigests) -> tuple[Difference, ...]:
     """Return what sets the wanted engine apart: what the two names say, then what the record adds to it."""
-    old, new = asdict(near.name), asdict(EngineFilenameSchema.parse(target.engine_path))
-    named = [Difference(key, old[field], new[field]) for field, key in _NAMED.items() if old[field] != new[field]]
+    named = name_differences(near.name, EngineFilenameSchema.parse(target.engine_path))
     try:
         record = read_record(record_path(near.engine_path))
         definition = build_definition(target, source_files(target), sources)
     except (OSError, RecordError, SourceError):
-        return tuple(named)
-    told = {*_NAMED.values(), "runtime.onnx_parser"}
+        return named
+    told = {*NAMED.values(), "runtime.onnx_parser"}
     recorded = [d for d in differences(record.definition, definition) if d.key not in told]
     return (*named, *(d for d in recorded if not _is_unstated(d, target.host)))
 

@@ -17,7 +17,6 @@ from c10.cache.inventory import Finding, Inventory, cache_directories, take_inve
 from c10.commands import documents
 from c10.commands.base import (
     DEFAULT_CACHE,
-    DEFAULT_CONFIG,
     OK,
     OPTION_CONFIG,
     EngineCommand,
@@ -27,7 +26,7 @@ from c10.commands.planning import PlannedEngine, describe_host, plan_corpus
 from c10.commands.reading import EngineReader
 from c10.commands.report_page import render
 from c10.commands.text import count, megabytes
-from c10.corpus.config import C10ProvisioningConfig
+from c10.corpus.config import DEFAULT_CONFIG, C10ProvisioningConfig
 from c10.errors import PublishError
 from c10.files.publish import publish
 

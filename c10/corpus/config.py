@@ -47,22 +47,11 @@ _OPTION_KEYS: Final = frozenset(option.name for option in fields(BuildOptions))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class BackboneConfig:
+class BackboneConfig(BackboneSpec):
     """One ``[[backbones]]`` table. Raises ConfigError where its values make no backbone."""
 
-    model_name: str
-    onnx_path: Path
-    expected_input_shape: Shape | None = None
-    input_name: str = DEFAULT_INPUT_NAME
-    profiles: tuple[OptimizationProfile, ...] = ()
-    precision: Precision | None = None
-    workspace_mb: int | None = None
-    options: BuildOptions = field(default_factory=BuildOptions)
-
     def __post_init__(self) -> None:
-        object.__setattr__(self, "onnx_path", Path(self.onnx_path))
-        if self.expected_input_shape is not None:
-            object.__setattr__(self, "expected_input_shape", tuple(self.expected_input_shape))
+        BackboneSpec.__post_init__(self)
         refuse_invalid_backbone(self, "BackboneConfig")
 
     def to_spec(self) -> BackboneSpec:

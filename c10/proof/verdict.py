@@ -26,10 +26,11 @@ from c10.errors import (
     UntrustedSignatureError,
 )
 from c10.files.digest import FileDigest, FileSignature, digest_file
-from c10.files.naming import ENGINE_SUFFIX, EngineFilenameSchema
+from c10.files.naming import ENGINE_SUFFIX, EngineFilenameSchema, EngineName
 from c10.files.sidecar import Sha256Sidecar
 from c10.proof.definition import build_definition, build_key, differences, source_files
 from c10.proof.facts import Difference, describe
+from c10.proof.nearest import name_differences, nearness
 from c10.proof.record import BuildRecord, parse_record, read_record_bytes
 from c10.proof.sources import SourceDigests
 
@@ -75,15 +76,6 @@ _SIGNATURE_REASONS: dict[type[C10Error], Reason] = {
     MissingSignatureError: "signature_missing",
     UntrustedSignatureError: "signature_untrusted",
     RevokedSignatureError: "signature_revoked",
-}
-
-#: The facts that a file name holds, by the name's fields.
-_NAME_FACTS = {
-    "precision": "precision",
-    "runtime": "runtime.name",
-    "trt": "runtime.version",
-    "sm": "host.sm",
-    "jp": "host.jp",
 }
 
 
@@ -209,18 +201,13 @@ def _check_signature(engine_path: Path, content: bytes, sha256: str, signing: Si
 def _under_another_name(engine_path: Path) -> str:
     """Say what tells the wanted engine from the likest one of its model that is there; nothing where there is none."""
     wanted = EngineFilenameSchema.parse(engine_path)
-    try:
-        names = sorted(path.name for path in engine_path.parent.glob(f"{wanted.model_name}__*{ENGINE_SUFFIX}"))
-    except OSError:
-        return ""
-    found: list[tuple[Difference, ...]] = []
-    for name in names:
-        with suppress(InvalidEngineNameError):
-            other = EngineFilenameSchema.parse(name)
-            pairs = ((key, getattr(other, field), getattr(wanted, field)) for field, key in _NAME_FACTS.items())
-            found.append(tuple(Difference(*pair) for pair in pairs if pair[1] != pair[2]))
-    likest = min(found, key=len, default=())
-    return "; ".join(describe(difference) for difference in likest)
+    found: list[EngineName] = []
+    with suppress(OSError):
+        for path in engine_path.parent.glob(f"{wanted.model_name}__*{ENGINE_SUFFIX}"):
+            with suppress(InvalidEngineNameError):
+                found.append(EngineFilenameSchema.parse(path))
+    likest = max(found, key=lambda name: nearness(name, wanted), default=wanted)
+    return "; ".join(map(describe, name_differences(likest, wanted)))
 
 
 def _current_files(target: EngineTarget, record: BuildRecord, sources: SourceDigests) -> dict[str, Path]:
