@@ -60,10 +60,19 @@ def test_a_file_gets_whole_plain_lines(checkout: Path) -> None:
 @pytest.mark.parametrize("width", [40, 80, 200])
 def test_a_terminal_shows_the_build_and_keeps_the_lines(checkout: Path, width: int) -> None:
     session = f"c10-{width}-{time.monotonic_ns()}"
-    # A terminal's size is its own: COLUMNS, where a test runner exports it, would be believed instead.
-    run = f"unset COLUMNS LINES; {sys.executable} -m doit -n 2 engines; echo status=$?; sleep 60"
+    python = sys.executable
+    (checkout / "session.sh").write_text(
+        f"""unset COLUMNS LINES # a terminal's size is its own: a test runner's would be believed instead
+        {python} -m doit -n 2 engines; echo cold=$?
+        {python} -m doit engines; echo warm=$?
+        echo no model >models/resnet50.onnx
+        {python} -m doit engines:resnet50; echo status=$?
+        sleep 60"""
+    )
     tmux = ["tmux", "-L", session]
-    subprocess.run([*tmux, "new-session", "-d", "-x", str(width), "-y", "40", "-c", str(checkout), run], check=True)
+    subprocess.run(
+        [*tmux, "new-session", "-d", "-x", str(width), "-y", "90", "-c", str(checkout), "sh session.sh"], check=True
+    )
     try:
         frames = []
         deadline = time.monotonic() + 120
@@ -74,15 +83,12 @@ def test_a_terminal_shows_the_build_and_keeps_the_lines(checkout: Path, width: i
     finally:
         subprocess.run([*tmux, "kill-server"], check=False)
     last = [line.rstrip() for line in frames[-1].splitlines() if line.strip()]
-    assert last[-1] == "status=0"
-    lines = engine_lines("\n".join(last))
-    assert sorted(line.split(":")[0] for line in lines) == [
-        "BUILT  inception_v1",
-        "BUILT  resnet50",
-        "BUILT  shufflenet",
-        "BUILT  squeezenet",
-        "engines",
-    ]
+    cold, warm, failed = last.index("cold=0"), last.index("warm=0"), last.index("status=1")
+    built = sorted(line.split(":")[0] for line in engine_lines("\n".join(last[:cold])))
+    assert built == ["BUILT  inception_v1", "BUILT  resnet50", "BUILT  shufflenet", "BUILT  squeezenet", "engines"]
+    assert [line.split()[0] for line in engine_lines("\n".join(last[cold:warm]))] == ["REUSED"] * 4 + ["engines:"]
+    assert [line.split()[0] for line in engine_lines("\n".join(last[warm:failed]))] == ["FAILED", "engines:"]
+    assert "The older engine is left as it was" in " ".join(last[warm:failed])
     assert not any("WARNING" in frame for frame in frames), "the terminal's lines take the place of the text log"
     drawn = [line for frame in frames for line in frame.splitlines() if re.match(r"(resnet50|squeezenet) +\w", line)]
     assert drawn, "no build was ever drawn"
