@@ -102,4 +102,7 @@ def _load(onnx_path: Path, *, external_data: bool) -> Any:
     try:
         return onnx.load(onnx_path, load_external_data=external_data)
     except Exception as error:  # protobuf's own errors share no base with OSError
-        raise EngineBuildError(f"{onnx_path}: parse: expected an ONNX model, got {error}") from error
+        raise EngineBuildError(
+            f"{onnx_path}: parse: expected an ONNX model, got {error}",
+            remedy="The file is damaged or no ONNX: export it anew, or restore it.",
+        ) from error
