@@ -137,7 +137,7 @@ def test_a_changed_backbone_gives_another_image(checkout: Corpus) -> None:
     checkout.onnx("aliked").write_bytes(checkout.onnx("lightglue").read_bytes())
     second = image(checkout)
     assert second["digest"] != first["digest"]
-    assert second["labels"]["c10.building.wanted.digest"] != first["labels"]["c10.building.wanted.digest"]
+    assert second["labels"]["c10.corpus.digest"] != first["labels"]["c10.corpus.digest"]
     assert sorted(checkout.calls()) == sorted([*checkout.models, "aliked"])
 
 

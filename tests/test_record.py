@@ -314,12 +314,12 @@ def test_calibration_cache_and_plugins_are_in_the_key_by_content(tmp_path: Path)
     old = definition_of(used)
     assert [str(d) for d in differences(definition_of(target), old)] == [
         "calibration cache added",
-        "plugin library p.so added",
+        "plugin library p.so#1 added",
     ]
     cache.write_bytes(b"2")
     plugin.write_bytes(b"3")
     words = [str(difference) for difference in differences(old, definition_of(used))]
-    assert [line.partition(":")[0] for line in words] == ["calibration cache changed", "plugin library p.so changed"]
+    assert [line.partition(":")[0] for line in words] == ["calibration cache changed", "plugin library p.so#1 changed"]
 
 
 def test_an_rtx_engine_belongs_to_its_targets_and_not_to_the_machine(tmp_path: Path) -> None:

@@ -68,6 +68,20 @@ def build_engine(
     forced = verdict.reusable
     if forced:
         verdict = replace(verdict, reason="forced")
+    try:
+        return _build(target, verdict, sources, runtime, forced=forced)
+    finally:
+        CHANNEL.finished(target.model_name)
+
+
+def _build(
+    target: EngineTarget,
+    verdict: Verdict,
+    sources: SourceDigests,
+    runtime: CompileEngineCallable | None,
+    *,
+    forced: bool,
+) -> BuildOutcome:
     signing_key = open_signing_key(target.signing)  # before minutes are spent on what could not be signed
     with held(_locks(target) / f"{target.engine_path.name}.lock", _say_waiting(target)) as lock:
         if not forced and record_signature(target) != verdict.stamp:  # another process was here meanwhile
@@ -89,7 +103,6 @@ def build_engine(
             raise
         finally:
             remove_orphans(target.engine_path.parent, target.engine_path.name)
-            CHANNEL.finished(target.model_name)
     return BuildOutcome(CompileOutcome.BUILT, verdict, record, record.compile_duration_s)
 
 
@@ -98,8 +111,9 @@ def _compile(
 ) -> BuildRecord:
     if target.build_config.options.calibration_cache is not None:
         refuse_missing_cache(target.build_config.options.calibration_cache)
+    before = {target.onnx_path: sources.signature(target.onnx_path)}  # before it is asked what else it names
     files = source_files(target)
-    before = {path: sources.signature(path) for path in files.values()}
+    before = {path: sources.signature(path) for path in files.values()} | before
     started, clock = datetime.now(timezone.utc), time.perf_counter()
     # The sources are hashed while the compiler runs, on another core; what changed meanwhile is refused below.
     with ThreadPoolExecutor(1) as pool:
@@ -113,11 +127,10 @@ def _compile(
         duration, finished = time.perf_counter() - clock, datetime.now(timezone.utc)
         definition = hashed.result()
     _refuse_changed(target, sources, before)
-    size = _published_size(target, entry)
     record = BuildRecord(
         engine_name=target.engine_path.name,
         sha256=entry.sha256,
-        size=size,
+        size=_published_size(target, entry),
         definition=definition,
         build_key=build_key(definition),
         compile_duration_s=round(duration, 3) or 0.001,

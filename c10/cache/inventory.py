@@ -21,7 +21,7 @@ from c10.files.busy import is_busy
 from c10.files.digest import FileDigest, digest_file
 from c10.files.locks import LOCKS_DIRECTORY
 from c10.files.naming import EngineFilenameSchema, EngineName
-from c10.files.publish import TEMPORARY_SUFFIX
+from c10.files.publish import owner_of_temporary
 from c10.files.sidecar import SIDECAR_SUFFIX
 from c10.proof.verdict import Reason, Verdict, check_bytes
 
@@ -32,7 +32,6 @@ LeftoverKind = Literal["orphan", "writing", "foreign"]
 SUFFIXES: Final = ("", SIDECAR_SUFFIX, RECORD_SUFFIX, SIGNATURE_SUFFIX)
 
 _OWN_DIRECTORIES: Final = (LOCKS_DIRECTORY, ".timing")
-_TEMPORARY: Final = re.compile(rf"\.(?P<name>.+)\.[0-9a-f]{{16}}{re.escape(TEMPORARY_SUFFIX)}")
 _PLACEHOLDER: Final = re.compile(r"\{(?:device|sm_count)\}")
 
 _STATES: Final[dict[Reason, EngineState]] = {
@@ -179,14 +178,19 @@ def _stored(engine_path: Path, entries: dict[str, tuple[Path, os.stat_result]]) 
 
 
 def _leftover(path: Path, status: os.stat_result) -> Leftover:
-    match = _TEMPORARY.fullmatch(path.name)
-    engine = _engine_of(match["name"]) if match else None
+    engine = engine_of_temporary(path.name)
     if engine is None:
         return Leftover(path, "foreign", status.st_size, status.st_mtime)
     # Listed before the lock is looked at: where it is free now, the file was an orphan then.
     engine_path = path.parent / engine
     kind: LeftoverKind = "writing" if is_busy(engine_path) else "orphan"
     return Leftover(path, kind, status.st_size, status.st_mtime, engine_path)
+
+
+def engine_of_temporary(file_name: str) -> str | None:
+    """Return the name of the engine that a temporary file belongs to; None where it is another program's."""
+    owner = owner_of_temporary(file_name)
+    return _engine_of(owner) if owner else None
 
 
 def _engine_of(file_name: str) -> str | None:

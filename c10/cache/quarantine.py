@@ -42,7 +42,9 @@ class Quarantine:
                 ) from error
 
     def _move(self, stored: StoredEngine) -> Path:
-        folder = self._folder = self._folder or _fresh_folder(self._directory)
+        folder = self._folder
+        if folder is None or any(os.path.lexists(folder / path.name) for path in stored.files):
+            folder = self._folder = _fresh_folder(self._directory)  # two directories may hold engines of one name
         for path in reversed(stored.files):  # the record first: what is left of it is never taken for an engine
             move_durably(path, folder / path.name)
         return folder

@@ -1,4 +1,4 @@
-"""Removes what dead processes left in a folder of engines. May import busy, errors, naming and publish."""
+"""Removes what dead processes left in a folder of engines. May import busy, errors, inventory and publish."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
+from c10.cache.inventory import engine_of_temporary
 from c10.errors import PublishError
 from c10.files.busy import reserved
-from c10.files.naming import ENGINE_SUFFIX
 from c10.files.publish import orphans, remove_orphans
 
 
@@ -19,8 +19,7 @@ def tidy(folders: Iterable[Path]) -> None:
     """
     for folder in folders:
         with suppress(OSError, PublishError):  # a folder that may only be read keeps them
-            names = (orphan.name.rpartition(ENGINE_SUFFIX) for orphan in orphans(folder))
-            for name in sorted({f"{stem[1:]}{ENGINE_SUFFIX}" for stem, found, _ in names if found}):
+            for name in sorted({name for orphan in orphans(folder) if (name := engine_of_temporary(orphan.name))}):
                 with reserved(folder / name) as free:
                     if free:
                         remove_orphans(folder, name)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -21,7 +22,7 @@ class EngineReader:
 
     def digest(self, engine_path: Path) -> FileDigest:
         """Return the digest of the engine's bytes as they are now. Raises OSError."""
-        place = engine_path.resolve()
+        place = Path(os.path.realpath(engine_path))  # Path.resolve raises RuntimeError of a loop before Python 3.13
         known = self._known.get(place)
         if known is None or FileSignature.of(engine_path.stat()) != known.signature:
             known = self._known[place] = self._verifier.digest(engine_path)

@@ -6,6 +6,7 @@ so that an engine stays locked for as long as anybody is alive who might still w
 
 from __future__ import annotations
 
+import fcntl
 import os
 import stat
 from collections.abc import Callable, Iterator
@@ -56,10 +57,26 @@ def held(path: Path, on_wait: Callable[[], None] = lambda: None) -> Iterator[Hel
                 f"{path}: lock: expected a file system with flock, got {error}",
                 remedy="Set cache_root to a local file system.",
             ) from error
+        _refuse_removed(path, file)
         yield HeldLock(file.fileno(), waited)
     finally:
         with suppress(OSError):  # nothing was written, and Linux closes the file also where it says that it could not
+            fcntl.flock(file, fcntl.LOCK_UN)  # a process that was forked meanwhile would keep it held
+        with suppress(OSError):
             file.close()
+
+
+def _refuse_removed(path: Path, file: IO[bytes]) -> None:
+    """Raise PublishError where the lock file is no longer the one at its path: its lock keeps nobody away."""
+    try:
+        if os.path.samestat(path.stat(), os.fstat(file.fileno())):
+            return
+    except OSError:
+        pass
+    raise PublishError(
+        f"{path}: lock: expected the lock file to stay where it is, got it removed meanwhile",
+        remedy="Leave that directory alone while engines are built, and run `doit engines` again.",
+    )
 
 
 def open_lock_file(path: Path) -> IO[bytes]:

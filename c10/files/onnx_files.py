@@ -8,6 +8,7 @@ wire format: protobuf.dev/programming-guides/encoding. See docs/adr/0003.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO, Final, NamedTuple
@@ -15,10 +16,10 @@ from typing import BinaryIO, Final, NamedTuple
 from c10.errors import SourceError
 from c10.files.digest import open_regular
 
-_VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
+_VARINT, _FIXED64, _BYTES, _GROUP, _END_GROUP, _FIXED32 = 0, 1, 2, 3, 4, 5
 _VARINT_MAX: Final = 10  # bytes
 _STRING_MAX: Final = 1 << 16  # bytes; longer than any path
-_DEPTH_MAX: Final = 64  # nested subgraphs; protobuf itself stops at 100 messages
+_DEPTH_MAX: Final = 100  # nested messages, as protobuf itself
 
 # Message → field → message of that field. Everything that leads to a TensorProto, and nothing else.
 _SCHEMA: Final[dict[str, dict[int, str]]] = {
@@ -44,15 +45,19 @@ class _Field(NamedTuple):
 def external_data_files(onnx_path: Path) -> tuple[str, ...]:
     """Return the locations of the model's external-data files, in order, relative to the model's folder.
 
-    A file that is no ONNX model names none: what it is, the parser will say. Raises SourceError where the
-    file cannot be read or a location leaves the model's folder.
+    Raises SourceError where the file cannot be read, is no protobuf message, or a location leaves the model's
+    folder. What cannot be listed is refused and never taken for a model without external data: protobuf reads
+    no file that this does not.
     """
     try:
         with open(open_regular(onnx_path), "rb") as file:  # noqa: PTH123 - a descriptor, not a path
             end = file.seek(0, 2)
             locations = sorted(set(_locations(file, _Message("model", 0, end, 0))))
-    except _NotProtobufError:
-        return ()
+    except _NotProtobufError as error:
+        raise SourceError(
+            f"{onnx_path}: expected an ONNX model, got a file that is none, or only a part of one",
+            remedy="Export it anew, or restore it (`git lfs pull`, where it is a pointer of Git LFS).",
+        ) from error
     except OSError as error:
         raise SourceError(
             f"{onnx_path}: expected a readable ONNX file, got {error.strerror or error}",
@@ -90,7 +95,7 @@ def _tensor_location(file: BinaryIO, tensor: _Message) -> Iterator[str]:
     entries: dict[str, str] = {}
     external = False
     for field in _fields(file, tensor.start, tensor.end):
-        if field.number == _TENSOR_DATA_LOCATION:
+        if field.number == _TENSOR_DATA_LOCATION and field.varint is not None:
             external = field.varint == _EXTERNAL
         elif field.number == _TENSOR_EXTERNAL_DATA and field.varint is None:
             entry = {part.number: _text(file, part) for part in _fields(file, field.start, field.end)}
@@ -105,19 +110,44 @@ def _fields(file: BinaryIO, start: int, end: int) -> Iterator[_Field]:
         file.seek(position)
         key = _varint(file)
         value, length = None, {_FIXED64: 8, _FIXED32: 4}.get(key & 7, 0)
+        if not key >> 3:  # no field has the number 0: a file of zeros is not read to its end
+            raise _NotProtobufError
         if key & 7 == _VARINT:
             value = _varint(file)
         elif key & 7 == _BYTES:
             length = _varint(file)
+        elif key & 7 == _GROUP:  # ONNX has none: an unknown field, which protobuf skips
+            position = _end_of_group(file, key >> 3, end)
+            continue
         elif not length:
-            raise _NotProtobufError
-        if not key >> 3:  # no field has the number 0: a file of zeros is not read to its end
             raise _NotProtobufError
         start = file.tell()
         position = start + length
         if position > end:
             raise _NotProtobufError
         yield _Field(key >> 3, start, position, value)
+
+
+def _end_of_group(file: BinaryIO, number: int, end: int) -> int:
+    """Skip a group, and the groups in it, from behind its key; return where it ends."""
+    opened = [number]
+    while opened:
+        key = _varint(file)
+        kind = key & 7
+        if kind == _GROUP:
+            opened.append(key >> 3)
+        elif kind == _END_GROUP:
+            if opened.pop() != key >> 3:
+                raise _NotProtobufError
+        elif kind == _VARINT:
+            _varint(file)
+        elif kind in {_FIXED64, _BYTES, _FIXED32}:
+            file.seek({_FIXED64: 8, _FIXED32: 4}.get(kind) or _varint(file), os.SEEK_CUR)
+        else:
+            raise _NotProtobufError
+        if file.tell() > end or len(opened) > _DEPTH_MAX or not key >> 3:
+            raise _NotProtobufError
+    return file.tell()
 
 
 def _varint(file: BinaryIO) -> int:
@@ -141,9 +171,10 @@ def _text(file: BinaryIO, field: _Field) -> str:
 
 def _refuse_outside(onnx_path: Path, location: str) -> None:
     parts = PurePosixPath(location).parts
-    path = onnx_path.parent / location
     outside = not parts or location.startswith("/") or ".." in parts or "\0" in location
-    if outside or not path.resolve().is_relative_to(onnx_path.parent.resolve()):
+    # realpath: of a symlink loop Path.resolve makes a RuntimeError before Python 3.13.
+    folder = os.path.realpath(onnx_path.parent)
+    if outside or not Path(os.path.realpath(f"{folder}/{location}")).is_relative_to(folder):
         raise SourceError(
             f"{onnx_path}: external data: expected a location inside the model's folder, got {location[:200]!r}",
             remedy="Export the model again with its weights beside it.",

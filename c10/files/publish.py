@@ -10,6 +10,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
+import re
 import secrets
 import shutil
 from collections.abc import Iterator
@@ -22,6 +23,7 @@ from c10.errors import PublishError
 from c10.files.digest import CHUNK
 
 TEMPORARY_SUFFIX: Final = ".tmp"
+_TEMPORARY: Final = re.compile(rf"\.(?P<owner>.+)\.[0-9a-f]{{16}}{re.escape(TEMPORARY_SUFFIX)}")
 
 _REMEDIES: Final = {
     errno.ENOSPC: "Free space on that file system, or set cache_root to another one.",
@@ -77,6 +79,12 @@ def temporary_path(path: Path) -> Path:
     return path.with_name(f".{path.name}.{secrets.token_hex(8)}{TEMPORARY_SUFFIX}")
 
 
+def owner_of_temporary(name: str) -> str | None:
+    """Return the name that a temporary file was to get; None where it is no file of ``temporary_path``."""
+    match = _TEMPORARY.fullmatch(name)
+    return match["owner"] if match else None
+
+
 def publish(path: Path, data: bytes | bytearray | memoryview) -> str:
     """Put ``data`` at ``path``, atomically and durably; return its SHA-256. Raises PublishError."""
     with staged(path, data) as file:
@@ -85,9 +93,10 @@ def publish(path: Path, data: bytes | bytearray | memoryview) -> str:
 
 
 def unpublish(path: Path) -> None:
-    """Remove a file that may be there. Raises PublishError."""
-    with _publishing(path):
-        path.unlink(missing_ok=True)
+    """Remove a file that may be there, durably. Raises PublishError."""
+    with _publishing(path), suppress(FileNotFoundError):
+        path.unlink()
+        sync_directory(path.parent)
 
 
 def make_directory(path: Path) -> None:
@@ -118,8 +127,8 @@ def orphans(directory: Path, name: str = "") -> list[Path]:
         entries = os.listdir(directory)  # noqa: PTH208 - of a thousand engines: names, and a path where one is wanted
     except FileNotFoundError:
         return []
-    found = (entry for entry in entries if entry.startswith(f".{name}") and entry.endswith(TEMPORARY_SUFFIX))
-    return [directory / entry for entry in sorted(found)]
+    owned = ((entry, owner_of_temporary(entry)) for entry in sorted(entries))
+    return [directory / entry for entry, owner in owned if owner is not None and owner.startswith(name)]
 
 
 def remove_orphans(directory: Path, name: str) -> None:

@@ -39,7 +39,7 @@ class ImageContents:
     @property
     def corpus_digest(self) -> str:
         """The SHA-256 that names the engines and what they were built from, and nothing of when or where."""
-        return self.labels["c10.building.wanted.digest"]
+        return self.labels["c10.corpus.digest"]
 
     def manifest(self) -> bytes:
         """Return the list of engines, as it lies beside them."""
@@ -102,7 +102,7 @@ def _labels(targets: list[EngineTarget], engines: tuple[dict[str, Any], ...]) ->
     names = [EngineFilenameSchema.parse(target.engine_path) for target in targets]
     identity = [[engine["name"], engine["sha256"], engine["build_key"]] for engine in engines]
     return {
-        "c10.building.wanted.digest": hashlib.sha256(json.dumps(identity).encode()).hexdigest(),
+        "c10.corpus.digest": hashlib.sha256(json.dumps(identity).encode()).hexdigest(),
         "c10.jetpack": " ".join(sorted({name.jp for name in names})),
         "c10.sm": " ".join(sorted({name.sm for name in names})),
         "c10.tensorrt": " ".join(sorted({engine["tensorrt"] for engine in engines})),

@@ -44,7 +44,8 @@ def source_files(target: EngineTarget, external_data: Iterable[str] | None = Non
     files |= {f"external_data:{location}": folder / location for location in external_data}
     if options.calibration_cache is not None:
         files["calibration_cache"] = options.calibration_cache
-    files |= {f"plugin:{path.name}": path for path in options.plugins}
+    # The order in which they are loaded counts, and two may have one name.
+    files |= {f"plugin:{path.name}#{order}": path for order, path in enumerate(options.plugins, start=1)}
     return files
 
 

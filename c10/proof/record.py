@@ -144,7 +144,8 @@ def _refuse_malformed(record: BuildRecord) -> None:
     for section in ("externalParameters", "internalParameters"):
         record.definition[section].items()
     for dependency in record.definition["resolvedDependencies"]:
-        if "\0" in dependency["name"] + dependency["digest"]["sha256"]:
+        name, digest = dependency["name"], dependency["digest"]["sha256"]
+        if not isinstance(name, str) or not isinstance(digest, str) or "\0" in name + digest:
             raise ValueError("a dependency's name is not a path")
     for text in (record.engine_name, record.c10_version, record.python_version, record.power_mode or ""):
         text.encode()  # half a character cannot be shown

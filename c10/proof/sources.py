@@ -29,7 +29,7 @@ class SourceDigests:
             try:
                 sha256, signature = value
                 entry = FileDigest(str(sha256), FileSignature(*map(int, signature)))
-            except (TypeError, ValueError):
+            except (TypeError, ValueError, OverflowError):
                 continue
             self._known.setdefault(path, entry)
 

@@ -74,7 +74,7 @@ def test_who_waits_says_so_and_the_death_of_the_holder_frees_the_lock(project: P
 
 def test_a_live_process_keeps_its_temporary_file(project: Project) -> None:
     project.run()
-    orphan = project.cache / f".{project.engine('alpha').name}.0000.tmp"
+    orphan = project.cache / f".{project.engine('alpha').name}.0000000000000000.tmp"
     project.behave(sleep=30)
     holder = project.start("-a", "engines:alpha")
     _await(lambda: len(project.compiles()) == 3)

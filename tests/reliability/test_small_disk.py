@@ -117,7 +117,7 @@ def test_a_read_only_mount_reuses_and_does_not_build(project: Project, folder: P
     with _tmpfs(folder / "disk", "size=8m") as disk:
         _on(project, disk / "engines")
         project.run()
-        orphan = project.cache / f".{project.engine('alpha').name}.00.tmp"
+        orphan = project.cache / f".{project.engine('alpha').name}.0000000000000000.tmp"
         orphan.write_bytes(b"of a dead process, and not to be removed now")
         subprocess.run(["mount", "-o", "remount,ro", str(disk)], check=True)
         assert project.run().models("REUSED") == set(project.models)
