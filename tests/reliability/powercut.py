@@ -119,7 +119,7 @@ class Rig:
         self._scenario.since(self.project)
 
     def _run(self, fault: Fault | None) -> tuple[Run, str]:
-        tokens = f"{self._cases:04x}"
+        tokens = f"{self._cases:012x}"
         return traced(self.project, engine_paths(self.project, tokens), self._scenario.argv, fault, tokens)
 
     def _bytes(self) -> dict[Path, bytes]:

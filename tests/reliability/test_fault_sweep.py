@@ -34,7 +34,7 @@ def _older(project: Project) -> None:
 
 def _faults(project: Project, begin: Callable[[Project], None]) -> list[Fault]:
     begin(project)
-    run, log = traced(project, engine_paths(project, "aaaa"), ("engines",), None, "aaaa")
+    run, log = traced(project, engine_paths(project, "a" * 12), ("engines",), None, "a" * 12)
     assert run.status == 0, run.text
     counts = calls_of(log)
     faults = [
@@ -70,7 +70,7 @@ def test_every_fault_ends_well_or_says_why(
 def _try(project: Project, begin: Callable[[Project], None], fault: Fault, number: int) -> str:
     """Return what the promise lacked under one fault."""
     begin(project)
-    tokens = f"{number:04x}"
+    tokens = f"{number:012x}"
     run, log = traced(project, engine_paths(project, tokens), ("engines",), fault, tokens)
     FIGURES["faults injected"] += fired(run, log)
     try:

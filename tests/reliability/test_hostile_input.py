@@ -275,8 +275,7 @@ HOSTILE: dict[str, Callable[[Path], object]] = {
     "nothing": lambda path: None,  # noqa: ARG005
 }
 #: What can be compiled as far as c10 can tell: what it is, the real parser says.
-HARMLESS = {"empty", "text", "one byte", "a length beyond the end", "an endless varint", "graphs in graphs"}
-HARMLESS |= {"four gigabytes of zeros", "many fields"}
+HARMLESS = {"empty", "four gigabytes of zeros", "many fields"}
 
 
 @pytest.mark.parametrize("kind", HOSTILE)
