@@ -65,26 +65,21 @@ def build_engine(
 
     ``runtime`` is an injected one; None means c10's own. Raises C10Error; nothing half-made is left.
     """
-    forced = verdict.reusable
-    if forced:
+    if verdict.reusable:
         verdict = replace(verdict, reason="forced")
     try:
-        return _build(target, verdict, sources, runtime, forced=forced)
+        return _build(target, verdict, sources, runtime)
     finally:
         CHANNEL.finished(target.model_name)
 
 
 def _build(
-    target: EngineTarget,
-    verdict: Verdict,
-    sources: SourceDigests,
-    runtime: CompileEngineCallable | None,
-    *,
-    forced: bool,
+    target: EngineTarget, verdict: Verdict, sources: SourceDigests, runtime: CompileEngineCallable | None
 ) -> BuildOutcome:
     signing_key = open_signing_key(target.signing)  # before minutes are spent on what could not be signed
     with held(_locks(target) / f"{target.engine_path.name}.lock", _say_waiting(target)) as lock:
-        if not forced and record_signature(target) != verdict.stamp:  # another process was here meanwhile
+        if verdict.reason != "forced" and record_signature(target) != verdict.stamp:
+            # Another process was here meanwhile.
             verdict = judge(target, sources)
             if verdict.reusable and verdict.record is not None:
                 return BuildOutcome(CompileOutcome.REUSED, verdict, verdict.record, None)

@@ -17,6 +17,7 @@ from c10.errors import SourceError
 from c10.files.digest import open_regular
 
 _VARINT, _FIXED64, _BYTES, _GROUP, _END_GROUP, _FIXED32 = 0, 1, 2, 3, 4, 5
+_FIXED: Final = {_FIXED64: 8, _FIXED32: 4}  # bytes
 _VARINT_MAX: Final = 10  # bytes
 _STRING_MAX: Final = 1 << 16  # bytes; longer than any path
 _DEPTH_MAX: Final = 100  # nested messages, as protobuf itself
@@ -109,18 +110,12 @@ def _fields(file: BinaryIO, start: int, end: int) -> Iterator[_Field]:
     while position < end:
         file.seek(position)
         key = _varint(file)
-        value, length = None, {_FIXED64: 8, _FIXED32: 4}.get(key & 7, 0)
         if not key >> 3:  # no field has the number 0: a file of zeros is not read to its end
             raise _NotProtobufError
-        if key & 7 == _VARINT:
-            value = _varint(file)
-        elif key & 7 == _BYTES:
-            length = _varint(file)
-        elif key & 7 == _GROUP:  # ONNX has none: an unknown field, which protobuf skips
+        if key & 7 == _GROUP:  # ONNX has none: an unknown field, which protobuf skips
             position = _end_of_group(file, key >> 3, end)
             continue
-        elif not length:
-            raise _NotProtobufError
+        length, value = _payload(file, key & 7)
         start = file.tell()
         position = start + length
         if position > end:
@@ -132,22 +127,30 @@ def _end_of_group(file: BinaryIO, number: int, end: int) -> int:
     """Skip a group, and the groups in it, from behind its key; return where it ends."""
     opened = [number]
     while opened:
-        key = _varint(file)
-        kind = key & 7
-        if kind == _GROUP:
+        key, length = _varint(file), 0
+        if key & 7 == _GROUP:
             opened.append(key >> 3)
-        elif kind == _END_GROUP:
+        elif key & 7 == _END_GROUP:
             if opened.pop() != key >> 3:
                 raise _NotProtobufError
-        elif kind == _VARINT:
-            _varint(file)
-        elif kind in {_FIXED64, _BYTES, _FIXED32}:
-            file.seek({_FIXED64: 8, _FIXED32: 4}.get(kind) or _varint(file), os.SEEK_CUR)
         else:
+            length, _ = _payload(file, key & 7)
+        position = file.tell() + length
+        if position > end or len(opened) > _DEPTH_MAX or not key >> 3:
             raise _NotProtobufError
-        if file.tell() > end or len(opened) > _DEPTH_MAX or not key >> 3:
-            raise _NotProtobufError
+        file.seek(position)
     return file.tell()
+
+
+def _payload(file: BinaryIO, kind: int) -> tuple[int, int | None]:
+    """Return how many bytes of payload lie ahead, behind a key of this wire type; and its value, of a varint."""
+    if kind == _VARINT:
+        return 0, _varint(file)
+    if kind == _BYTES:
+        return _varint(file), None
+    if kind in _FIXED:
+        return _FIXED[kind], None
+    raise _NotProtobufError
 
 
 def _varint(file: BinaryIO) -> int:
