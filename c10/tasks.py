@@ -18,6 +18,7 @@ from c10.corpus.config import DEFAULT_CONFIG, C10ProvisioningConfig
 from c10.corpus.target import EngineTarget
 from c10.errors import C10Error, RecordError, SourceError
 from c10.host import HostCapabilities
+from c10.plugin.output import tolerate_any_text
 from c10.plugin.reporter import EngineReporter
 from c10.plugin.uptodate import SOURCES, EngineUpToDate, SourceChecker
 from c10.proof.definition import source_files
@@ -74,6 +75,7 @@ def engine_tasks(
     wrong with the configuration is doit's InvalidTask: a message, no traceback.
     """
     events.configure_logging()
+    tolerate_any_text()
     try:
         targets = corpus_targets(config, host=host, runtime=runtime)
     except C10Error as error:

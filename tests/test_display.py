@@ -16,6 +16,7 @@ from c10.building.progress import CHANNEL
 from c10.plugin import display
 from c10.plugin.display import PlainDisplay
 from c10.plugin.live import coloured
+from c10.plugin.output import Output
 from c10.runtimes.protocol import BuildProgress
 
 ROOT = Path(__file__).parents[1]
@@ -99,7 +100,7 @@ def test_a_terminal_shows_the_build_and_keeps_the_lines(checkout: Path, width: i
 def test_a_long_build_gives_signs_of_life() -> None:
     stream = io.StringIO()
     CHANNEL.open()
-    plain = PlainDisplay(stream, heartbeat_s=0.2)
+    plain = PlainDisplay(Output(stream), heartbeat_s=0.2)
     try:
         plain.building("dinov2_vpr", 8.0)
         CHANNEL.callback("dinov2_vpr")(BuildProgress("Building engine", 3, 7))
@@ -138,13 +139,13 @@ def test_a_stream_that_is_no_terminal_or_carries_json_is_not_drawn_on(monkeypatc
 
     monkeypatch.setenv("TERM", "xterm")
     monkeypatch.delenv("C10_LOG_FORMAT", raising=False)
-    assert display.is_live(Terminal())
-    assert not display.is_live(io.StringIO())
+    assert display.is_live(Output(Terminal()))
+    assert not display.is_live(Output(io.StringIO()))
     monkeypatch.setenv("C10_LOG_FORMAT", "json")
-    assert not display.is_live(Terminal())
+    assert not display.is_live(Output(Terminal()))
     monkeypatch.delenv("C10_LOG_FORMAT")
     monkeypatch.setenv("TERM", "dumb")
-    assert not display.is_live(Terminal())
+    assert not display.is_live(Output(Terminal()))
 
 
 def test_doits_own_reporters_still_work(checkout: Path) -> None:

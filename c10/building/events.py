@@ -67,6 +67,12 @@ def workspace_large(target: EngineTarget, memory_mb: int) -> None:
     _emit(logging.WARNING, "c10.config.workspace.large", words, fields)
 
 
+def output_lost(error: Exception) -> None:
+    """What a run tells a person cannot be written any more; it goes on."""
+    words = f"{error}: the run goes on, and its lines are dropped"
+    _emit(logging.WARNING, "c10.output.lost", words, {"error_class": type(error).__name__})
+
+
 def configure_logging() -> None:
     """Send events to standard error, once: with C10_LOG_FORMAT=json all of them, else WARNING and above.
 

@@ -1,5 +1,5 @@
 """What the commands share: options anywhere on the line, messages instead of tracebacks. May import doit,
-config, errors, events, host and text.
+config, errors, events, host, interruption, output and text.
 """
 
 from __future__ import annotations
@@ -23,6 +23,8 @@ from c10.commands.text import printable
 from c10.corpus.config import DEFAULT_CONFIG, C10ProvisioningConfig
 from c10.errors import C10Error
 from c10.host import HostCapabilities
+from c10.plugin.interruption import show_no_traceback
+from c10.plugin.output import encodable, silence
 
 DEFAULT_CACHE: Final = "engines"
 
@@ -62,12 +64,15 @@ class EngineCommand(Command):  # type: ignore[misc] # doit is untyped
             os.chdir(folder)
         try:
             status = self.look(opt_values, pos_args)
-            sys.stdout.flush()
+            _print("")
         except C10Error as error:
             raise InvalidCommand(str(error)) from error
         except BrokenPipeError:  # `doit engines-verify | head -1`: nobody reads on
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            silence(sys.stdout)
             return NOT_OK
+        except KeyboardInterrupt:
+            show_no_traceback()
+            raise
         return status
 
     def parse_execute(self, in_args: list[str]) -> Any:
@@ -108,14 +113,27 @@ def default_config() -> C10ProvisioningConfig | None:
 
 def write(lines: Iterable[str]) -> None:
     """Print lines; what the stream's encoding does not have becomes a question mark, not an error."""
-    encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
     for line in lines:
-        sys.stdout.write(f"{printable(line)}\n".encode(encoding, "replace").decode(encoding))
+        _print(f"{printable(line)}\n")
 
 
 def write_json(document: dict[str, Any]) -> None:
     """Print one JSON document."""
-    sys.stdout.write(json.dumps(document, indent=2) + "\n")
+    _print(json.dumps(document, indent=2) + "\n")
+
+
+def _print(text: str) -> None:
+    """Print at once: an answer that was not written was not given. Raises BrokenPipeError and InvalidCommand."""
+    if sys.stdout is None:
+        raise InvalidCommand("standard output: expected somewhere to write the answer to, got it closed")
+    try:
+        sys.stdout.write(encodable(text, sys.stdout.encoding or "utf-8"))
+        sys.stdout.flush()
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        silence(sys.stdout)
+        raise InvalidCommand(f"standard output: expected to write the answer, got {error}") from error
 
 
 def _with_host(arguments: list[str]) -> list[str]:

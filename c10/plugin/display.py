@@ -1,4 +1,4 @@
-"""What a run shows: lines that stay, and what is under way. May import events, progress,
+"""What a run shows: lines that stay, and what is under way. May import events, output, progress,
 watch and live (lazily).
 
 ``PlainDisplay`` writes lines, for a pipe, a file or a log; ``live.LiveDisplay`` draws on a terminal. Both hear
@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import os
 import threading
-from typing import Any, Final, Protocol
+from typing import Final, Protocol
 
 from c10.building import events
 from c10.building.progress import CHANNEL
+from c10.plugin.output import Output
 from c10.plugin.watch import BuildWatch, RunningBuild
 
 HEARTBEAT_S: Final = 30.0
@@ -34,18 +35,17 @@ class Display(Protocol):
 class PlainDisplay:
     """Lines in a stream, with a sign of life where a build takes long."""
 
-    def __init__(self, stream: Any, *, heartbeat_s: float = HEARTBEAT_S) -> None:
-        self._stream = stream
+    def __init__(self, output: Output, *, heartbeat_s: float = HEARTBEAT_S) -> None:
+        self._output = output
         self._heartbeat_s = heartbeat_s
         self._lock = threading.Lock()
         self._told: dict[str, float] = {}
         self._watch = BuildWatch(self._beat)
 
     def write(self, text: str) -> None:
-        """Write at once: who waits for a build reads along."""
+        """Write; signs of life come on a thread of their own."""
         with self._lock:
-            self._stream.write(text)
-            self._stream.flush()
+            self._output.write(text)
 
     def building(self, model_name: str, estimate_s: float | None) -> None:
         """Begin to give signs of life."""
@@ -65,21 +65,24 @@ class PlainDisplay:
                 self.write(f"building {build.model_name}: {elapsed:.0f} s{expected}, {build.describe()}\n")
 
 
-def make_display(stream: Any) -> Display:
-    """Return the display that suits the stream: live on a terminal that can move its cursor, else plain.
+def make_display(output: Output) -> Display:
+    """Return the display that suits the output: live on a terminal that can move its cursor, else plain.
 
     On a live terminal the lines say what the log's text would, so that is left out there; as JSON it is not.
     """
     CHANNEL.open()
-    if is_live(stream):
+    if is_live(output):
         from c10.plugin.live import LiveDisplay
 
         events.leave_out_text()
-        return LiveDisplay(stream)
-    return PlainDisplay(stream)
+        return LiveDisplay(output)
+    return PlainDisplay(output)
 
 
-def is_live(stream: Any) -> bool:
-    """Whether the stream is a terminal that can be drawn on, and nobody else writes JSON to it."""
-    terminal = bool(getattr(stream, "isatty", lambda: False)())
-    return terminal and os.environ.get("TERM", "dumb") != "dumb" and os.environ.get(events.FORMAT_VARIABLE) != "json"
+def is_live(output: Output) -> bool:
+    """Whether the output is a terminal that can be drawn on, and nobody else writes JSON to it."""
+    return (
+        output.isatty()
+        and os.environ.get("TERM", "dumb") != "dumb"
+        and os.environ.get(events.FORMAT_VARIABLE) != "json"
+    )

@@ -1,4 +1,4 @@
-"""Running builds drawn on a terminal. May import watch; rich, once there is something to draw.
+"""Running builds drawn on a terminal. May import output and watch; rich, once there is something to draw.
 
 One line a build: name, phase, bar against the estimate (none without one), elapsed time. Lines that stay are
 printed above.
@@ -7,8 +7,9 @@ printed above.
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Any, Final
+from typing import IO, TYPE_CHECKING, Any, Final, cast
 
+from c10.plugin.output import Output
 from c10.plugin.watch import BuildWatch, RunningBuild
 
 if TYPE_CHECKING:
@@ -25,8 +26,8 @@ _COLOURS: Final = {"BUILT ": "32", "REUSED": "2", "FAILED": "1;31"}  # SGR: gree
 class LiveDisplay:
     """Draws with rich while something is built; until then, and in a warm run, writes plainly."""
 
-    def __init__(self, stream: Any) -> None:
-        self._stream = stream
+    def __init__(self, output: Output) -> None:
+        self._output = output
         self._live: Live | None = None
         self._builds: list[RunningBuild] = []
         self._watch = BuildWatch(self._update)
@@ -34,8 +35,7 @@ class LiveDisplay:
     def write(self, text: str) -> None:
         """Print above what is drawn."""
         if self._live is None:
-            self._stream.write(coloured(text))
-            self._stream.flush()
+            self._output.write(coloured(text))
             return
         from rich.text import Text
 
@@ -58,7 +58,7 @@ class LiveDisplay:
         from rich.console import Console
         from rich.live import Live
 
-        console = Console(file=self._stream, highlight=False, markup=False, emoji=False)
+        console = Console(file=cast("IO[str]", self._output), highlight=False, markup=False, emoji=False)
         live = Live(
             console=console,
             get_renderable=self._draw,

@@ -1,5 +1,5 @@
 """What becomes of the engines of a run: counted, logged and told. May import doit, display, estimate,
-events, outcome, target, tidy and uptodate.
+events, interruption, outcome, output, target, tidy and uptodate.
 
 ``RunReporter`` does what every run needs (hash ahead, count, log events); ``EngineReporter`` also tells a
 person, one line an engine and one for the whole run. Tasks that are not engines show as doit shows them.
@@ -19,6 +19,8 @@ from c10.building.outcome import CompileOutcome
 from c10.cache.estimate import estimate_s
 from c10.corpus.target import EngineTarget
 from c10.plugin.display import Display, make_display
+from c10.plugin.interruption import is_interrupted, show_no_traceback
+from c10.plugin.output import Output
 from c10.plugin.uptodate import VERIFIER, target_of
 
 GROUP = "engines"
@@ -34,6 +36,7 @@ class RunReporter(ConsoleReporter):  # type: ignore[misc] # doit is untyped
         self._started = time.perf_counter()
         self._counts = {"built": 0, "reused": 0, "failed": 0}
         self._has_engines = False
+        self._waiting: dict[str, EngineTarget] = {}
         self._folders: set[Path] = set()
 
     def initialize(self, tasks: dict[str, Any], selected_tasks: list[str]) -> None:
@@ -41,10 +44,10 @@ class RunReporter(ConsoleReporter):  # type: ignore[misc] # doit is untyped
         super().initialize(tasks, selected_tasks)
         needed = _needed(tasks, selected_tasks)
         self._has_engines = GROUP in needed
-        targets = [target for name in needed if (target := target_of(tasks[name]))]
-        self._has_engines |= bool(targets)
-        self._folders = {target.engine_path.parent for target in targets}
-        VERIFIER.prefetch(target.engine_path for target in targets)
+        self._waiting = {name: target for name in needed if (target := target_of(tasks[name]))}
+        self._has_engines |= bool(self._waiting)
+        self._folders = {target.engine_path.parent for target in self._waiting.values()}
+        VERIFIER.prefetch(target.engine_path for target in self._waiting.values())
 
     def add_success(self, task: Any) -> None:
         """Count an engine that was built, here or meanwhile by another process."""
@@ -52,6 +55,7 @@ class RunReporter(ConsoleReporter):  # type: ignore[misc] # doit is untyped
         if target is None:
             super().add_success(task)
             return
+        self._waiting.pop(task.name, None)
         outcome = CompileOutcome(task.values["outcome"])
         self._counts[outcome.value.lower()] += 1
         if outcome is CompileOutcome.REUSED:
@@ -64,6 +68,7 @@ class RunReporter(ConsoleReporter):  # type: ignore[misc] # doit is untyped
         if target is None:
             super().skip_uptodate(task)
             return
+        self._waiting.pop(task.name, None)
         self._counts["reused"] += 1
         events.cache_hit(target)
         record = task.verdict.record
@@ -77,6 +82,7 @@ class RunReporter(ConsoleReporter):  # type: ignore[misc] # doit is untyped
             if task.name != GROUP:  # the group failed because engines did: each of them is told
                 super().add_failure(task, fail)
             return
+        self._waiting.pop(task.name, None)
         self._counts["failed"] += 1
         self.engine_failed(target, fail)
 
@@ -110,8 +116,10 @@ class EngineReporter(RunReporter):
     desc = "c10: one line an engine, with the reason of each build"
 
     def __init__(self, outstream: Any, options: Any) -> None:
-        super().__init__(outstream, options)
-        self._display: Display = make_display(outstream)
+        output = Output(outstream)
+        super().__init__(output, options)
+        self._display: Display = make_display(output)
+        self._building: dict[str, EngineTarget] = {}
         self._saved_s = 0.0
 
     def initialize(self, tasks: dict[str, Any], selected_tasks: list[str]) -> None:
@@ -132,6 +140,7 @@ class EngineReporter(RunReporter):
         if target is None:
             super().execute_task(task)
         else:
+            self._building[task.name] = target
             self._display.building(target.model_name, estimate_s(target))
 
     def engine_done(
@@ -153,17 +162,28 @@ class EngineReporter(RunReporter):
         self._display.write(f"FAILED {target.model_name}: {text}\n")
 
     def run_done(self, duration_s: float) -> None:
-        """Write the last line."""
-        parts = ", ".join(f"{count} {what}" for what, count in self._counts.items())
+        """Write the last line; where not all were tried, what to do now."""
+        counts = self._counts | ({"not tried": len(self._waiting)} if self._waiting else {})
+        parts = ", ".join(f"{count} {what}" for what, count in counts.items())
         saved = f"; reuse saved {_duration(self._saved_s)} of compiling" if self._saved_s else ""
         self._display.write(f"engines: {parts} in {_duration(duration_s)}{saved}\n")
+        if self._waiting and self._counts["failed"] and not is_interrupted():
+            self._display.write("doit stops at the first failure; to try the others too: doit --continue engines\n")
 
     def complete_run(self) -> None:
         """Close the display."""
         try:
             super().complete_run()
+            if is_interrupted():
+                self._interrupted()
         finally:
             self._display.close()
+
+    def _interrupted(self) -> None:
+        show_no_traceback()
+        unfinished = ", ".join(t.model_name for name, t in self._building.items() if name in self._waiting)
+        lost = f"{unfinished} not finished" if unfinished else "between two tasks"
+        self._display.write(f"interrupted: {lost}; no half-made engine is left. Run the same command to go on.\n")
 
 
 def _needed(tasks: dict[str, Any], selected: list[str]) -> list[str]:
