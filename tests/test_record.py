@@ -22,6 +22,7 @@ from c10 import BackboneSpec, BuildOptions, HostCapabilities
 from c10.building.build import build_engine
 from c10.corpus.target import EngineTarget, engine_target
 from c10.errors import RecordError
+from c10.plugin.description import TaskDescription
 from c10.proof.definition import ENVIRONMENT, build_definition, build_key, differences, source_files
 from c10.proof.facts import FACTS, Difference, describe, fact_of
 from c10.proof.record import PREDICATE_TYPE, SCHEMA_VERSION, STATEMENT_TYPE, BuildRecord, parse_record, read_record
@@ -62,14 +63,23 @@ def built(tmp_path: Path) -> EngineTarget:
 
 
 def records() -> st.SearchStrategy[BuildRecord]:
+    facts = st.dictionaries(TEXT, TREES, max_size=4)
+    sizes = st.lists(NUMBERS, max_size=3)
+    shapes = st.fixed_dictionaries({"min": sizes, "opt": sizes, "max": sizes})
+    files = st.fixed_dictionaries({"name": NAMES, "digest": st.fixed_dictionaries({"sha256": DIGESTS})})
+    asked = {
+        "model_name": NAMES,
+        "precision": NAMES,
+        "workspace_mb": NUMBERS,
+        "profiles": st.lists(st.dictionaries(NAMES, shapes, max_size=2), max_size=2),
+        "options": facts,
+    }
     definitions = st.fixed_dictionaries(
         {
-            "buildType": TEXT,
-            "externalParameters": st.dictionaries(TEXT, TREES, max_size=4),
-            "internalParameters": st.dictionaries(TEXT, TREES, max_size=4),
-            "resolvedDependencies": st.lists(
-                st.fixed_dictionaries({"name": NAMES, "digest": st.fixed_dictionaries({"sha256": DIGESTS})}), max_size=3
-            ),
+            "buildType": NAMES,
+            "externalParameters": st.fixed_dictionaries(asked),
+            "internalParameters": st.fixed_dictionaries({"runtime": facts, "host": facts, "environment": facts}),
+            "resolvedDependencies": st.lists(files, min_size=1, max_size=3),
         }
     )
     return definitions.flatmap(
@@ -176,12 +186,13 @@ def test_one_odd_value_anywhere_is_a_reason_and_never_a_crash(built: EngineTarge
             tried += 1
             try:
                 verdict = judge(built, SourceDigests())
-                str(verdict).encode()  # a terminal can show it
+                f"{verdict} {TaskDescription(built, verdict)!r}".encode()  # a terminal can show it
                 file_dependencies(built)
             except Exception as error:  # noqa: BLE001 - what must not happen, all of it in one answer
                 crashes.append((path, value, repr(error)))
                 continue
-            if path[:2] == ("predicate", "buildDefinition") and odd != statement:
+            proved = path[:2] == ("predicate", "buildDefinition") or path[-1] == "c10_size"
+            if proved and odd != statement:
                 assert not verdict.reusable, (path, value)
     assert not crashes, "\n".join(map(str, crashes))
     assert tried > 1000

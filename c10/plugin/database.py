@@ -76,12 +76,13 @@ def _is_task_data(data: Any) -> bool:
     """Whether a row is what doit and c10 write: values by name, dependencies in a list, two things a file."""
     if not isinstance(data, dict) or not isinstance(data.get("_values_:", {}), dict):
         return False
-    states = [data.get("deps:", []), *(state for key, state in data.items() if not key.endswith(":"))]
-    return all(isinstance(state, list) for state in states) and all(_is_file_state(state) for state in states[1:])
+    files = data.get("deps:", [])
+    known = isinstance(files, list) and all(isinstance(file, str) for file in files)
+    return known and all(_is_file_state(state) for key, state in data.items() if not key.endswith(":"))
 
 
-def _is_file_state(state: list[Any]) -> bool:
-    return len(state) == 2 and isinstance(state[1], list)  # noqa: PLR2004 - SHA-256 and signature
+def _is_file_state(state: Any) -> bool:
+    return isinstance(state, list) and len(state) == 2 and isinstance(state[1], list)  # noqa: PLR2004 - SHA-256, signature
 
 
 def _is_not_writable(error: Exception) -> bool:

@@ -74,6 +74,27 @@ def build_definition(target: EngineTarget, files: dict[str, Path], digests: Sour
     }
 
 
+def refuse_malformed(definition: Any) -> None:
+    """Raise ValueError, KeyError, TypeError or AttributeError for what ``build_definition`` cannot have returned.
+
+    A build key is right of any nonsense too, and whoever reads a definition takes its form for granted.
+    """
+    asked, machine = definition["externalParameters"], definition["internalParameters"]
+    facts = (asked["options"], machine["runtime"], machine["host"], machine["environment"])
+    numbers = [asked["workspace_mb"]]
+    texts = [definition["buildType"], asked["model_name"], asked["precision"]]
+    for profile in asked["profiles"]:
+        for name, shapes in profile.items():
+            texts.append(name)
+            numbers += (*shapes["min"], *shapes["opt"], *shapes["max"])
+    for dependency in definition["resolvedDependencies"]:
+        texts += (dependency["name"], dependency["digest"]["sha256"])
+    well_formed = all(isinstance(part, dict) for part in facts) and all(type(number) is int for number in numbers)
+    well_formed &= all(isinstance(text, str) and "\0" not in text for text in texts)
+    if not well_formed or not definition["resolvedDependencies"]:
+        raise ValueError("the build definition is not in c10's form")
+
+
 def build_key(definition: dict[str, Any]) -> str:
     """Return the SHA-256 of the definition's canonical JSON (RFC 8785), in hex.
 

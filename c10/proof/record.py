@@ -18,7 +18,7 @@ from typing import Any, Final
 
 from c10.errors import RecordError
 from c10.files.digest import HEX_DIGEST, read_regular
-from c10.proof.definition import build_key
+from c10.proof.definition import build_key, refuse_malformed
 from c10.version import __version__
 
 STATEMENT_TYPE: Final = "https://in-toto.io/Statement/v1"
@@ -26,6 +26,7 @@ PREDICATE_TYPE: Final = "https://slsa.dev/provenance/v1"
 SCHEMA_VERSION: Final = 1
 _BUILDER_ID: Final = "urn:c10:builder:v1"
 _RECORD_MAX: Final = 4 << 20  # bytes; real ones have 3 kB
+_SIZE_MAX: Final = (1 << 63) - 1  # bytes, as Linux counts them
 _REBUILD: Final = "`doit engines` will rebuild the engine and write a new record."
 #: What was parsed last at each path: the task and, later, the verdict on its engine ask for the same record.
 _PARSED: Final[dict[Path, tuple[bytes, BuildRecord]]] = {}
@@ -119,7 +120,7 @@ def _from_statement(statement: dict[str, Any]) -> BuildRecord:
     record = BuildRecord(
         engine_name=str(subject["name"]),
         sha256=subject["digest"]["sha256"],
-        size=int(details["c10_size"]),
+        size=details["c10_size"],
         definition=definition,
         build_key=predicate["c10_build_key"],
         compile_duration_s=float(details["c10_compile_duration_s"]),
@@ -129,24 +130,20 @@ def _from_statement(statement: dict[str, Any]) -> BuildRecord:
         python_version=str(details["builder"]["version"]["python"]),
         power_mode=details["c10_power_mode"],
     )
-    if not (isfinite(record.compile_duration_s) and record.compile_duration_s >= 0):
-        raise ValueError(f"{record.compile_duration_s} is not a duration")
-    if HEX_DIGEST.fullmatch(record.sha256) is None:
-        raise ValueError("the subject's digest is not a SHA-256")
     if record.build_key != build_key(definition):
         raise ValueError("the build key is not that of the build definition")
-    _refuse_malformed(record)
+    refuse_malformed(definition)
+    _refuse_nonsense(record)
     return record
 
 
-def _refuse_malformed(record: BuildRecord) -> None:
-    """Raise where a reader further on would stumble: a build key is right of any nonsense too."""
-    for section in ("externalParameters", "internalParameters"):
-        record.definition[section].items()
-    for dependency in record.definition["resolvedDependencies"]:
-        name, digest = dependency["name"], dependency["digest"]["sha256"]
-        if not isinstance(name, str) or not isinstance(digest, str) or "\0" in name + digest:
-            raise ValueError("a dependency's name is not a path")
+def _refuse_nonsense(record: BuildRecord) -> None:
+    if not (isfinite(record.compile_duration_s) and record.compile_duration_s >= 0):
+        raise ValueError(f"{record.compile_duration_s} is not a duration")
+    if type(record.size) is not int or not 0 <= record.size <= _SIZE_MAX:
+        raise ValueError("the size is not a file's")
+    if HEX_DIGEST.fullmatch(record.sha256) is None:
+        raise ValueError("the subject's digest is not a SHA-256")
     for text in (record.engine_name, record.c10_version, record.python_version, record.power_mode or ""):
         text.encode()  # half a character cannot be shown
 

@@ -148,7 +148,7 @@ def check_bytes(
     """Decide whether engine, sidecar and record agree, and are signed as asked, whatever they were built from."""
     try:
         expected = Sha256Sidecar.read(engine_path)
-        actual = engine_digest(engine_path).sha256
+        actual = engine_digest(engine_path)
     except FileNotFoundError:
         return Verdict(reason="missing")
     except MissingSidecarError:
@@ -157,8 +157,9 @@ def check_bytes(
         return Verdict(reason="sidecar_malformed" if _is_there(engine_path) else "missing", detail=error.message)
     except OSError as error:
         return Verdict(reason="engine_unreadable", detail=str(error))
-    if actual != expected:
-        return Verdict(reason="digest_mismatch", detail=f"{expected[:12]}… → {actual[:12]}…", sha256=actual)
+    if actual.sha256 != expected:
+        detail = f"{expected[:12]}… → {actual.sha256[:12]}…"
+        return Verdict(reason="digest_mismatch", detail=detail, sha256=actual.sha256)
     return _check_record(engine_path, actual, signing or SigningPolicy())
 
 
@@ -172,8 +173,8 @@ def _is_there(path: Path) -> bool:
     return True
 
 
-def _check_record(engine_path: Path, sha256: str, signing: SigningPolicy) -> Verdict:
-    path = record_path(engine_path)
+def _check_record(engine_path: Path, digest: FileDigest, signing: SigningPolicy) -> Verdict:
+    path, sha256 = record_path(engine_path), digest.sha256
     try:
         content = read_record_bytes(path)
         record = parse_record(content, path)
@@ -181,7 +182,8 @@ def _check_record(engine_path: Path, sha256: str, signing: SigningPolicy) -> Ver
         return Verdict(reason="record_missing", sha256=sha256)
     except RecordError as error:
         return Verdict(reason="record_unreadable", detail=error.message, sha256=sha256)
-    if record.sha256 != sha256 or record.engine_name != engine_path.name:
+    recorded = (record.sha256, record.size, record.engine_name)
+    if recorded != (sha256, digest.signature.size, engine_path.name):
         return Verdict(reason="record_mismatch", detail=f"of {record.engine_name}", sha256=sha256)
     if signing == SigningPolicy():
         return Verdict(record=record, sha256=sha256)

@@ -53,11 +53,14 @@ def _not_json(path: Path) -> None:
     connection.close()
 
 
-def _wrong_json(path: Path) -> None:
-    connection = sqlite3.connect(path)
-    connection.execute("""update doit set task_data = '{"_values_:": 5, "sources": [], "deps:": 7, "checker:": {}}'""")
-    connection.commit()
-    connection.close()
+def _rows(data: object) -> Callable[[Path], None]:
+    def change(path: Path) -> None:
+        connection = sqlite3.connect(path)
+        connection.execute("update doit set task_data = ?", [json.dumps(data)])
+        connection.commit()
+        connection.close()
+
+    return change
 
 
 KINDS: dict[str, Callable[[Path], object]] = {
@@ -71,7 +74,10 @@ KINDS: dict[str, Callable[[Path], object]] = {
     "a directory": lambda path: (path.unlink(), path.mkdir()),
     "a dangling symlink": lambda path: (path.unlink(), path.symlink_to("nowhere/at/all")),
     "rows that are no JSON": _not_json,
-    "rows of another kind": _wrong_json,
+    "rows of another kind": _rows({"_values_:": 5, "sources": [], "deps:": 7, "checker:": {}}),
+    "dependencies that are no names": _rows({"deps:": [[1]]}),
+    "values that are no mapping": _rows({"_values_:": [[1]]}),
+    "states that are no states": _rows({"deps:": ["a"], "a": 1}),
     "another table": lambda path: (path.unlink(), _other_table(path)),
 }
 
