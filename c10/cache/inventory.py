@@ -22,6 +22,7 @@ from c10.files.digest import FileDigest, digest_file
 from c10.files.locks import LOCKS_DIRECTORY
 from c10.files.naming import EngineFilenameSchema, EngineName
 from c10.files.publish import owner_of_temporary
+from c10.files.remedies import to_read
 from c10.files.sidecar import SIDECAR_SUFFIX
 from c10.proof.verdict import Reason, Verdict, check_bytes
 
@@ -122,7 +123,9 @@ def take_inventory(directory: Path) -> Inventory:
     except OSError as error:
         raise C10Error(
             f"{directory}: expected a directory of engines, got {error.strerror or error}",
-            remedy="Build them first: doit engines. Or name the directory that holds them: doit engines-verify DIR",
+            remedy=to_read(
+                error, "Build them first: doit engines. Or name the directory that holds them: doit engines-verify DIR"
+            ),
         ) from error
     entries = {path.name: (path, status) for name in names if (status := _status(path := directory / name)) is not None}
     owners = {name: engine for name in entries if (engine := _engine_of(name)) is not None}

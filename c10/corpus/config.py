@@ -1,5 +1,5 @@
-"""backbones.toml → C10ProvisioningConfig → BackboneSpec. May import digest, errors, naming, spec, fields
-and signing's policy.
+"""backbones.toml → C10ProvisioningConfig → BackboneSpec. May import digest, errors, naming, remedies, spec,
+fields and signing's policy.
 
 Every problem of a file is found and told in one message. Paths in the file are relative to the file.
 """
@@ -31,6 +31,7 @@ from c10.corpus.spec import (
 from c10.errors import ConfigError
 from c10.files.digest import open_regular
 from c10.files.naming import MODEL_NAME_MAX, PRECISIONS, is_model_name
+from c10.files.remedies import to_read
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -92,7 +93,7 @@ class C10ProvisioningConfig:
         except OSError as error:
             raise ConfigError(
                 f"{path}: expected a configuration, got {error.strerror or error}",
-                remedy="The README shows a backbones.toml to start from.",
+                remedy=to_read(error, "The README shows a backbones.toml to start from."),
             ) from error
         except (ValueError, RecursionError) as error:  # not TOML, not UTF-8, a number beyond Python's limit
             raise ConfigError(f"{path}: expected TOML, got {type(error).__name__}: {error}") from error

@@ -1,4 +1,4 @@
-"""Locks between processes: one an engine, one a GPU. May import errors and publish.
+"""Locks between processes: one an engine, one a GPU. May import errors, publish and remedies.
 
 A lock is the kernel's (flock): it goes with its holder, however that ends. The compiling child inherits it,
 so that an engine stays locked for as long as anybody is alive who might still write it.
@@ -17,6 +17,7 @@ from typing import IO, Final
 
 from c10.errors import PublishError
 from c10.files.publish import make_directory
+from c10.files.remedies import to_write
 
 LOCKS_DIRECTORY: Final = ".locks"
 
@@ -41,8 +42,8 @@ def held(path: Path, on_wait: Callable[[], None] = lambda: None) -> Iterator[Hel
         file = open_lock_file(path)
     except OSError as error:
         raise PublishError(
-            f"{path}: lock: expected to create the lock file, got {error}",
-            remedy="Make cache_root writable, or set it elsewhere.",
+            f"{path}: lock: expected to create the lock file, got {error.strerror or error}",
+            remedy=to_write(error, "Make cache_root writable, or set it elsewhere."),
         ) from error
     waited = False
     try:

@@ -1,4 +1,4 @@
-"""Which external-data files an ONNX file names. May import errors and digest.
+"""Which external-data files an ONNX file names. May import errors, digest and remedies.
 
 Walks the protobuf wire format and skips every payload: a model of gigabytes is listed in milliseconds and
 kilobytes, without importing onnx or protobuf, so a task can be made for a model that was never compiled.
@@ -15,6 +15,7 @@ from typing import BinaryIO, Final, NamedTuple
 
 from c10.errors import SourceError
 from c10.files.digest import open_regular
+from c10.files.remedies import to_read
 
 _VARINT, _FIXED64, _BYTES, _GROUP, _END_GROUP, _FIXED32 = 0, 1, 2, 3, 4, 5
 _FIXED: Final = {_FIXED64: 8, _FIXED32: 4}  # bytes
@@ -62,7 +63,7 @@ def external_data_files(onnx_path: Path) -> tuple[str, ...]:
     except OSError as error:
         raise SourceError(
             f"{onnx_path}: expected a readable ONNX file, got {error.strerror or error}",
-            remedy="Put the model there (a task of yours may make it), or correct onnx_path in backbones.toml.",
+            remedy=to_read(error, "Put the model there (a task of yours may make it), or correct onnx_path."),
         ) from error
     for location in locations:
         _refuse_outside(onnx_path, location)

@@ -1,4 +1,4 @@
-"""Atomic, durable publication of files. May import errors and digest.
+"""Atomic, durable publication of files. May import errors, digest and remedies.
 
 A file is staged (temporary file in its own directory, O_EXCL, unpredictable name, written, fsynced), then
 committed (renamed over its path, directory fsynced). After a failed fsync the temporary file is thrown away
@@ -21,18 +21,10 @@ from typing import Final
 
 from c10.errors import PublishError
 from c10.files.digest import CHUNK
+from c10.files.remedies import to_write
 
 TEMPORARY_SUFFIX: Final = ".tmp"
 _TEMPORARY: Final = re.compile(rf"\.(?P<owner>.+)\.[0-9a-f]{{16}}{re.escape(TEMPORARY_SUFFIX)}")
-
-_REMEDIES: Final = {
-    errno.ENOSPC: "Free space on that file system, or set cache_root to another one.",
-    errno.EDQUOT: "Free space within your quota, or set cache_root elsewhere.",
-    errno.EROFS: "The file system is mounted read-only: mount it writable, or set cache_root elsewhere.",
-    errno.EACCES: "Give this user the right to write there, or set cache_root elsewhere.",
-    errno.EFBIG: "The file is larger than the file system or `ulimit -f` allows.",
-    errno.EIO: "The disk reported an error: see `dmesg`; do not trust this disk.",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +38,7 @@ class StagedFile:
 
     def commit(self) -> None:
         """Rename over ``path`` and make the rename durable. A symlink at ``path`` is replaced, not followed."""
-        with _publishing(self.path):
+        with publishing(self.path):
             os.rename(self.temporary, self.path)  # noqa: PTH104 - the system call that is meant
             sync_directory(self.path.parent)
 
@@ -65,7 +57,7 @@ def staged(path: Path, data: bytes | bytearray | memoryview) -> Iterator[StagedF
     """
     temporary = temporary_path(path)
     try:
-        with _publishing(path):
+        with publishing(path):
             make_directory(path.parent)
             sha256 = _write(temporary, memoryview(data).cast("B"))
         yield StagedFile(path, temporary, sha256, memoryview(data).nbytes)
@@ -94,7 +86,7 @@ def publish(path: Path, data: bytes | bytearray | memoryview) -> str:
 
 def unpublish(path: Path) -> None:
     """Remove a file that may be there, durably. Raises PublishError."""
-    with _publishing(path), suppress(FileNotFoundError):
+    with publishing(path), suppress(FileNotFoundError):
         path.unlink()
         sync_directory(path.parent)
 
@@ -164,9 +156,11 @@ def _write(temporary: Path, view: memoryview) -> str:
 
 
 @contextmanager
-def _publishing(path: Path) -> Iterator[None]:
+def publishing(path: Path, what: str = "publish the file") -> Iterator[None]:
+    """Raise PublishError, with what to do, for an OSError in the block."""
     try:
         yield
     except OSError as error:
-        remedy = _REMEDIES.get(error.errno or 0, "Nothing was published; what was at that path is untouched.")
-        raise PublishError(f"{path}: write: expected to publish the file, got {error}", remedy=remedy) from error
+        raise PublishError(
+            f"{path}: write: expected to {what}, got {error.strerror or error}", remedy=to_write(error)
+        ) from error

@@ -1,4 +1,5 @@
-"""The files that an engine is built from: which they are, and their digests. May import errors, digest and onnx_files.
+"""The files that an engine is built from: which they are, and their digests. May import errors, digest and
+remedies.
 
 A source is read again only when its stat signature is not the one that it had when it was last hashed.
 """
@@ -11,6 +12,7 @@ from typing import Any
 
 from c10.errors import SourceError
 from c10.files.digest import FileDigest, FileSignature, digest_file
+from c10.files.remedies import to_read
 
 
 class SourceDigests:
@@ -68,5 +70,5 @@ class SourceDigests:
 def _unreadable(path: Path, error: OSError) -> SourceError:
     return SourceError(
         f"{path}: expected a readable file, got {error.strerror or error}",
-        remedy="Put the file there, or correct its path in backbones.toml.",
+        remedy=to_read(error, "Put the file there, or correct its path in backbones.toml."),
     )

@@ -131,7 +131,8 @@ class _Build:
         said = [str(self._parser.get_error(index)) for index in range(self._parser.num_errors)]
         log = tuple(dict.fromkeys([*said, *self._errors]))
         message = f"{self._job.onnx_path}: {what}: expected {expected}, got {got}"
-        raise EngineBuildError(message, log=(*log, *inputs), remedy="The lines above are TensorRT's own.")
+        remedy = "The lines above are TensorRT's own." if log else "TensorRT says nothing more: export it anew."
+        raise EngineBuildError(message, log=(*log, *inputs), remedy=remedy)
 
 
 def _logger(trt: Any, log: Callable[..., None]) -> Any:

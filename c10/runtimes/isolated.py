@@ -100,7 +100,8 @@ class _Child:
         raise EngineBuildError(
             f"{self._job.onnx_path}: compile: expected an engine, got {self._death()}",
             remedy=self._advice(),
-            log=(*self._log, *self._stderr),
+            # Of a timeout they say nothing: the compiler was well and slow.
+            log=() if self._timed_out else (*self._log, *self._stderr),
         )
 
     def _converse(self) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from typing import Any, Final
 from c10.corpus.spec import Precision
 from c10.errors import EngineBuildError
 from c10.files.onnx_files import external_data_files
-from c10.files.publish import temporary_path
+from c10.files.publish import publishing, temporary_path
 from c10.runtimes.fp16 import prepare
 
 _PROTOBUF_MAX: Final = (1 << 31) - 1  # bytes in one message; beyond, weights go to a file beside the model
@@ -36,20 +36,20 @@ def needs_conversion(onnx_path: Path, precision: Precision) -> bool:
 def converted(onnx_path: Path, precision: Precision, *, beside: Path) -> Iterator[Path]:
     """Write the model in ``precision`` beside the engine, under a temporary name, for the length of the block.
 
-    Its inputs and outputs keep their types. Raises EngineBuildError where the converter cannot.
+    Its inputs and outputs keep their types. Raises EngineBuildError where the converter
+    cannot, and PublishError where there is no room.
     """
     import onnx
 
     model = _convert(onnx_path, precision)
     folder = temporary_path(beside)
     try:
-        folder.mkdir(parents=True)
-        external = model.ByteSize() > _PROTOBUF_MAX
-        onnx.save_model(model, folder / "model.onnx", save_as_external_data=external, location="weights")
+        with publishing(beside, f"write the model in {precision} beside it for the length of the build"):
+            folder.mkdir(parents=True)
+            external = model.ByteSize() > _PROTOBUF_MAX
+            onnx.save_model(model, folder / "model.onnx", save_as_external_data=external, location="weights")
         del model
         yield folder / "model.onnx"
-    except OSError as error:
-        raise EngineBuildError(f"{folder}: precision {precision}: expected room for the model, got {error}") from error
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from pathlib import Path
 
 import onnx
@@ -11,6 +13,7 @@ from onnx import TensorProto, helper
 
 from c10 import BuildConfig, EngineBuildError
 from c10.corpus.spec import OptimizationProfile, Precision, ShapeRange
+from c10.errors import PublishError
 from c10.runtimes.isolated import IsolatedRuntime
 from c10.runtimes.precision import converted
 
@@ -31,6 +34,24 @@ def test_fp16_halves_a_network_of_weights(rtx: IsolatedRuntime, tmp_path: Path) 
     assert half.size is not None
     assert full.sha256 != half.sha256
     assert 0.45 < half.size / full.size < 0.6
+
+
+@pytest.mark.parametrize(
+    ("number", "remedy"), [(errno.ENOSPC, "Free space on that file system"), (errno.EROFS, "mounted read-only")]
+)
+def test_no_room_for_the_converted_model(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, remedy: str
+) -> None:
+    def save(_model: object, path: Path, **_options: object) -> None:
+        path.write_bytes(b"half a model")
+        raise OSError(number, os.strerror(number), str(path))
+
+    model = matmul_network(tmp_path / "matmul.onnx")
+    monkeypatch.setattr(onnx, "save_model", save)
+    expected = f"{NAME}: write: expected to write the model in fp16 beside it .*, got {os.strerror(number)}\n.*{remedy}"
+    with pytest.raises(PublishError, match=expected), converted(model, "fp16", beside=tmp_path / NAME):
+        pass
+    assert [path.name for path in tmp_path.iterdir()] == ["matmul.onnx"]
 
 
 def test_a_model_exported_in_fp16_is_taken_as_it_is_and_is_no_fp32(rtx: IsolatedRuntime, tmp_path: Path) -> None:
