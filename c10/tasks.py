@@ -79,6 +79,7 @@ def engine_tasks(
     try:
         targets = corpus_targets(config, host=host, runtime=runtime)
     except C10Error as error:
+        events.config_invalid(error)
         raise InvalidTask(str(error)) from error
     for target in targets:
         yield engine_task(target, runtime)

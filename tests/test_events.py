@@ -18,7 +18,7 @@ FIELDS = {
     "c10.engine.cache.hit": {"model_name", "engine_path"},
     "c10.engine.cache.miss": {"model_name", "engine_path", "reason"},
     "c10.engine.sidecar.mismatch": {"model_name", "engine_path", "reason"},
-    "c10.engine.compile.error": {"model_name", "error_class", "calibration_path"},
+    "c10.engine.compile.error": {"model_name", "engine_path", "error_class", "calibration_path", "remedy", "log"},
     "c10.engine.compile.summary": {"engines_built", "engines_reused", "engines_failed", "duration_s"},
 }
 LEVELS = {
@@ -81,6 +81,42 @@ def test_with_json_standard_error_is_json_alone(corpus: Corpus) -> None:
         "c10.engine.compile.error",
         "c10.engine.compile.summary",
     ]
+
+
+def test_with_json_a_program_reads_what_is_wrong_before_any_engine(corpus: Corpus) -> None:
+    corpus.settings = {"precision": "fp17"}
+    corpus.write()
+    done = corpus.doit("engines", json_log=True)
+    assert done.returncode == 3
+    first, *doits = done.stderr.splitlines()
+    jsonschema.Draft202012Validator(SCHEMA).validate(event := json.loads(first))
+    assert event["event"] == "c10.config.invalid"
+    assert "precision: expected one of" in event["message"]
+    assert doits[0].startswith("ERROR: ")
+    assert "c10.config.invalid" not in corpus.doit("engines").stderr  # a person reads it once
+
+
+def test_with_json_a_failure_is_told_whole(corpus: Corpus) -> None:
+    corpus.failures = {"aliked": "EngineBuildError"}
+    corpus.write()
+    lines = [json.loads(line) for line in corpus.doit("engines", json_log=True).stderr.splitlines()]
+    (event,) = [line for line in lines if line["event"] == "c10.engine.compile.error"]
+    assert event["engine_path"] == "engines/aliked__sm87_jp6.2_trt10.3_fp16.engine"
+    assert (event["remedy"], event["log"]) == ("Look at it.", ["the builder's own words"])
+
+
+def test_with_json_what_the_database_says_is_json_too(corpus: Corpus) -> None:
+    corpus.write()
+    Path(corpus.folder / ".doit.db").symlink_to("nowhere/at/all")
+    done = corpus.doit("engines", json_log=True)
+    assert json.loads(done.stderr.splitlines()[0])["event"] == "c10.database.unwritable"
+    for line in done.stderr.splitlines():
+        jsonschema.Draft202012Validator(SCHEMA).validate(json.loads(line))
+
+
+def test_another_format_than_the_two_is_said() -> None:
+    warned = configured("", "jsn").splitlines()
+    assert warned[0] == "WARNING c10.log.format C10_LOG_FORMAT: expected json or text, got 'jsn': text"
 
 
 def test_as_text_only_warnings_and_above(corpus: Corpus) -> None:

@@ -20,6 +20,7 @@ from c10.proof.verdict import SIDECAR_REASONS, Verdict
 
 LOGGER: Final = logging.getLogger("c10")
 FORMAT_VARIABLE: Final = "C10_LOG_FORMAT"
+_TEXT_FORMATS: Final = (None, "", "text")
 
 
 def cache_hit(target: EngineTarget) -> None:
@@ -39,9 +40,11 @@ def compile_error(target: EngineTarget, error: BaseException) -> None:
     """An engine could not be built."""
     calibration = getattr(error, "calibration_path", None)
     fields = {
-        "model_name": target.model_name,
+        **_of(target),
         "error_class": type(error).__name__,
         "calibration_path": None if calibration is None else str(calibration),
+        "remedy": getattr(error, "remedy", ""),
+        "log": list(getattr(error, "log", ())),
     }
     message = error.message if isinstance(error, C10Error) else str(error)
     _emit(logging.ERROR, "c10.engine.compile.error", f"{target.model_name}: {message}", fields)
@@ -67,6 +70,19 @@ def workspace_large(target: EngineTarget, memory_mb: int) -> None:
     _emit(logging.WARNING, "c10.config.workspace.large", words, fields)
 
 
+def config_invalid(error: C10Error) -> None:
+    """No engine can be asked for. For programs alone: a person reads the same from doit, in the next line."""
+    if os.environ.get(FORMAT_VARIABLE) == "json":
+        fields = {"error_class": type(error).__name__, "remedy": error.remedy}
+        _emit(logging.ERROR, "c10.config.invalid", error.message, fields)
+
+
+def database_unwritable(name: str, problem: str) -> None:
+    """The database of doit is not written: later runs look again at what this one has looked at."""
+    words = f"{name}: doit's database is not written ({problem}); engines are not affected"
+    _emit(logging.WARNING, "c10.database.unwritable", words, {})
+
+
 def output_lost(error: Exception) -> None:
     """What a run tells a person cannot be written any more; it goes on."""
     words = f"{error}: the run goes on, and its lines are dropped"
@@ -78,7 +94,7 @@ def configure_logging() -> None:
 
     As text nothing is added where the application has handlers of its own.
     """
-    as_json = os.environ.get(FORMAT_VARIABLE) == "json"
+    as_json = (wanted := os.environ.get(FORMAT_VARIABLE)) == "json"
     if any(isinstance(handler, _EventHandler) for handler in LOGGER.handlers):
         return
     if not as_json and logging.getLogger().handlers:
@@ -89,6 +105,8 @@ def configure_logging() -> None:
     LOGGER.addHandler(handler)
     if as_json:
         LOGGER.setLevel(logging.INFO)
+    elif wanted not in _TEXT_FORMATS:
+        _emit(logging.WARNING, "c10.log.format", f"{FORMAT_VARIABLE}: expected json or text, got {wanted!r}: text", {})
 
 
 def leave_out_text() -> None:

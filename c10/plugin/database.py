@@ -1,4 +1,4 @@
-"""doit's database, as one that can be lost. May import doit.
+"""doit's database, as one that can be lost. May import doit and events.
 
 Engines are reused for what lies on disk; the database only spares work. So what cannot be read is told in a
 sentence, and what cannot be written is not an error.
@@ -6,12 +6,13 @@ sentence, and what cannot be written is not an error.
 
 from __future__ import annotations
 
-import logging
 import sqlite3
 from typing import Any
 
 from doit.dependency import DatabaseException, SqliteDB
 from doit.exceptions import InvalidCommand
+
+from c10.building import events
 
 
 class EngineDatabase(SqliteDB):  # type: ignore[misc] # doit is untyped
@@ -98,12 +99,8 @@ def _damaged(name: str, error: Exception) -> InvalidCommand:
 
 
 def _warn(name: str, error: Exception) -> None:
-    logging.getLogger("c10").warning(
-        "c10.database.unwritable %s: doit's database is not written (%s); engines are not affected",
-        name,
-        _first_line(error),
-        extra={"event": "c10.database.unwritable"},
-    )
+    events.configure_logging()  # doit opens its database before it asks for tasks
+    events.database_unwritable(name, _first_line(error))
 
 
 def _first_line(error: Exception) -> str:
