@@ -32,6 +32,7 @@ from c10.proof.record import BuildRecord
 from c10.proof.sources import SourceDigests
 from c10.proof.verdict import Verdict, check_bytes, judge, record_signature
 from c10.runtimes.calibration import refuse_missing_cache
+from c10.runtimes.isolated import IsolatedRuntime
 from c10.runtimes.protocol import BuildProgress, CompileEngineCallable, EngineCacheEntry
 from c10.runtimes.select import builtin_runtime
 from c10.signing.keys import PrivateKey
@@ -87,12 +88,10 @@ def _build(
         remove_orphans(target.engine_path.parent, target.engine_path.name)
         try:
             with _device(target):
-                record = _compile(
-                    target,
-                    sources,
-                    runtime or builtin_runtime(target.runtime, target.host, (lock.descriptor,)),
-                    signing_key,
-                )
+                compiler = runtime or builtin_runtime(target.runtime, target.host)
+                if isinstance(compiler, IsolatedRuntime):
+                    compiler = compiler.inheriting(lock.descriptor)
+                record = _compile(target, sources, compiler, signing_key)
         except C10Error as error:
             _tell_what_is_left(target, verdict, error)
             raise

@@ -35,10 +35,14 @@ class IsolatedRuntime:
     """TensorRT or TensorRT-RTX, each compile in a process of its own."""
 
     def __init__(self, kind: RuntimeKind, host: HostCapabilities, inherit: tuple[int, ...] = ()) -> None:
-        """``inherit`` are descriptors that the child keeps open: the lock of the engine that it writes."""
+        """``inherit`` are descriptors that the child keeps open; see ``inheriting``."""
         self.kind = kind
         self.host = host
         self._inherit = inherit
+
+    def inheriting(self, *descriptors: int) -> IsolatedRuntime:
+        """Return this runtime with a child that keeps these descriptors open: the lock of the engine that it writes."""
+        return IsolatedRuntime(self.kind, self.host, descriptors)
 
     def compile_engine(
         self,

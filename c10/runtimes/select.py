@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from c10.corpus.spec import RuntimeChoice, RuntimeKind
 from c10.errors import HostProbeError
 from c10.host import HostCapabilities, probe_host
 from c10.host.jetpack import tegra_chip
 from c10.host.tensorrt import has_tensorrt_module
-from c10.runtimes.protocol import CompileEngineCallable
+
+if TYPE_CHECKING:
+    from c10.runtimes.isolated import IsolatedRuntime
 
 _INSTALL_RTX = "Install it with: pip install 'c10[rtx]'"
 _SYSTEM_SITE = "JetPack installs it for the system's Python: make the environment with --system-site-packages."
@@ -35,10 +39,8 @@ def choose_runtime(
     return "rtx", host
 
 
-def builtin_runtime(kind: RuntimeKind, host: HostCapabilities, inherit: tuple[int, ...] = ()) -> CompileEngineCallable:
+def builtin_runtime(kind: RuntimeKind, host: HostCapabilities) -> IsolatedRuntime:
     """Return the runtime of c10's own that builds for ``host`` in a child process.
-
-    ``inherit`` are descriptors that the child keeps open.
 
     Raises HostProbeError where ``tensorrt`` is asked to build for another machine than this one.
     """
@@ -46,7 +48,7 @@ def builtin_runtime(kind: RuntimeKind, host: HostCapabilities, inherit: tuple[in
 
     if kind == "trt":
         _refuse_foreign(host)
-    return IsolatedRuntime(kind, host, inherit)
+    return IsolatedRuntime(kind, host)
 
 
 def _refuse_foreign(host: HostCapabilities) -> None:

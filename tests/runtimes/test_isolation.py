@@ -8,10 +8,18 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from c10 import BuildConfig, BuildProgress, EngineBuildError
+from c10 import (
+    BackboneSpec,
+    BuildConfig,
+    BuildProgress,
+    EngineBuildError,
+    EngineCompiler,
+    EngineCompileRequest,
+)
 from c10.corpus.spec import BuildOptions, OptimizationProfile, ShapeRange
 from c10.runtimes.isolated import IsolatedRuntime
 
@@ -99,3 +107,28 @@ def _alive(pid: int) -> bool:
     except FileNotFoundError:
         return False
     return state != "Z"
+
+
+def test_the_child_holds_the_engines_lock_whoever_chose_the_runtime(
+    rtx: IsolatedRuntime, light: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So that an engine stays locked while anybody is alive who might still write it (docs/adr/0005)."""
+    inherited: list[str] = []
+
+    def start(*arguments: Any, pass_fds: tuple[int, ...], **options: Any) -> subprocess.Popen[str]:
+        inherited.extend(str(Path(f"/proc/self/fd/{descriptor}").readlink()) for descriptor in pass_fds)
+        return popen(*arguments, pass_fds=pass_fds, **options)
+
+    popen = subprocess.Popen
+    monkeypatch.setattr("c10.runtimes.isolated.subprocess.Popen", start)
+    backbone = BackboneSpec(
+        model_name="squeezenet",
+        onnx_path=light / "light_squeezenet.onnx",
+        expected_input_shape=(1, 3, 224, 224),
+        input_name="data_0",
+    )
+    request = EngineCompileRequest(
+        backbones=(backbone,), cache_root=tmp_path, host=rtx.host, precision="fp32", workspace_mb=512
+    )
+    (result,) = EngineCompiler(rtx).compile_engines_for_corpus(request)
+    assert inherited == [str(tmp_path / ".locks" / f"{result.entry.engine_path.name}.lock")]
