@@ -120,7 +120,9 @@ def test_what_cannot_be_deleted_is_said(folder: Path) -> None:
 def test_an_empty_corpus_needs_nothing_and_deletes_nothing(folder: Path) -> None:
     (folder / "backbones.toml").write_text("")
     before = untouched(folder)
-    assert "expected at least one backbone" in command(folder, "engines-prune", "--delete", rc=3).stderr
+    stderr = command(folder, "engines-prune", "--delete", rc=3).stderr
+    assert "expected at least one backbone, got none: all engines would go" in stderr
+    assert "another corpus with --config FILE, or delete engines by hand." in stderr
     assert untouched(folder) == before
 
 

@@ -103,6 +103,16 @@ def test_a_cold_corpus_is_1(tmp_path: Path) -> None:
     assert not (folder / "engines").exists()
 
 
+def test_a_corpus_that_needs_nothing_is_no_answer_to_a_boot_script(folder: Path) -> None:
+    (folder / "backbones.toml").write_text("")
+    stderr = command(folder, "engines-verify", "--corpus", "backbones.toml", rc=3).stderr
+    assert stderr == (
+        "ERROR: backbones.toml: expected at least one backbone, got none: no engine would be needed here\n"
+        "Name one in a [[backbones]] table, or another corpus with --corpus FILE.\n"
+    )
+    assert "2 intact" in command(folder, "engines-verify").stdout, "without --corpus it reads what is there"
+
+
 def test_a_named_directory_stands_for_the_cache_root_of_the_corpus(folder: Path) -> None:
     (folder / "engines").rename(folder.parent / "flashed")
     command(folder, "engines-verify", "../flashed", "--corpus", "backbones.toml")

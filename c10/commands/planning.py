@@ -16,7 +16,7 @@ from c10.cache.estimate import estimate_s
 from c10.cache.inventory import StoredEngine, cache_directories, take_inventory
 from c10.corpus.config import C10ProvisioningConfig
 from c10.corpus.target import EngineTarget, record_path
-from c10.errors import RecordError, SourceError
+from c10.errors import ConfigError, RecordError, SourceError
 from c10.files.digest import FileDigest, digest_file
 from c10.files.naming import EngineFilenameSchema, EngineName
 from c10.host import HostCapabilities
@@ -76,6 +76,15 @@ class PlannedEngine:
         if not named:
             return "no engine yet"
         return "; ".join([f"{'; '.join(named)}: new name, nothing there yet", *others])
+
+
+def refuse_empty(config: C10ProvisioningConfig, file: str, why: str, remedy: str) -> None:
+    """Raise ConfigError where a corpus names no backbone: an answer about nothing reads like a good one."""
+    if not config.backbones:
+        raise ConfigError(
+            f"{file}: expected at least one backbone, got none: {why}",
+            remedy=f"Name one in a [[backbones]] table, or another corpus with {remedy}.",
+        )
 
 
 def plan_corpus(

@@ -12,8 +12,6 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 
-from doit.exceptions import InvalidCommand
-
 from c10.building.wanted import corpus_targets
 from c10.cache.inventory import Inventory, StoredEngine, cache_directories, engine_files, take_inventory
 from c10.commands import documents
@@ -27,6 +25,7 @@ from c10.commands.base import (
     write,
     write_json,
 )
+from c10.commands.planning import refuse_empty
 from c10.commands.text import age, count, megabytes, table
 from c10.corpus.config import C10ProvisioningConfig
 from c10.corpus.target import EngineTarget, record_path
@@ -93,7 +92,9 @@ class EnginesPrune(EngineCommand):
         """List and delete."""
         refuse_arguments(self, arguments)
         config = C10ProvisioningConfig.load(options["config_file"])
-        targets = _targets(config, options["config_file"])
+        otherwise = f"--config FILE, or delete {config.cache_root} by hand"
+        refuse_empty(config, options["config_file"], "all engines would go", otherwise)
+        targets = corpus_targets(config)
         inventories = [take_inventory(d) for d in cache_directories(config.cache_root) if d.is_dir()]
         found = [item for inventory in inventories for item in unneeded(inventory, targets)]
         if options["keep_hosts"]:
@@ -131,16 +132,6 @@ def unneeded(inventory: Inventory, targets: Sequence[EngineTarget]) -> Iterator[
                 kind="orphan",
                 why="left by a build that died",
             )
-
-
-def _targets(config: C10ProvisioningConfig, file: str) -> list[EngineTarget]:
-    targets = corpus_targets(config)
-    if not targets:
-        raise InvalidCommand(
-            f"{file}: expected at least one backbone, found none: nothing would be needed and all would go\n"
-            f"Name the corpus with --config FILE, or delete {config.cache_root} by hand."
-        )
-    return targets
 
 
 def _reason(name: EngineName, wanted: Sequence[EngineName]) -> tuple[str, str]:

@@ -24,7 +24,7 @@ from c10.commands.base import (
     write,
     write_json,
 )
-from c10.commands.planning import PlannedEngine, describe_host, plan_corpus
+from c10.commands.planning import PlannedEngine, describe_host, plan_corpus, refuse_empty
 from c10.commands.reading import EngineReader
 from c10.commands.text import count, megabytes, seconds, table
 from c10.corpus.config import C10ProvisioningConfig
@@ -63,7 +63,7 @@ class EnginesVerify(EngineCommand):
         "1: an engine is damaged, lost, unreadable or without record, or is being built; or there is none; or one "
         "that the corpus needs is missing\n"
         "2: with --corpus: all are intact, but a run would not reuse one that is needed (its inputs changed)\n"
-        "3: could not look (wrong option, no such directory, wrong configuration)"
+        "3: could not look (wrong option, no such directory, wrong configuration, a corpus without a backbone)"
     )
     cmd_options = (
         OPTION_JSON,
@@ -111,6 +111,7 @@ def _corpus(file: str, arguments: Sequence[str]) -> C10ProvisioningConfig | None
     if not file:
         return None
     config = C10ProvisioningConfig.load(file)
+    refuse_empty(config, file, "no engine would be needed here", "--corpus FILE")
     return replace(config, cache_root=Path(arguments[0])) if len(arguments) == 1 else config
 
 
@@ -183,11 +184,11 @@ def _summary(
 def _corpus_lines(config: str, plan: Sequence[PlannedEngine]) -> Iterator[str]:
     yield f"Needed by {config} here ({describe_host(e.target for e in plan)}):"
     rows = [("ready" if e.reused else "not ready", e.target.model_name, "" if e.reused else e.why) for e in plan]
-    yield from table(rows) if rows else ["nothing: it names no backbone"]
+    yield from table(rows)
     waiting = [engine for engine in plan if not engine.reused]
     if waiting:
         yield f"{len(plan) - len(waiting)} of {count(len(plan), 'engine')} ready. `doit engines` builds the others."
-    elif plan:
+    else:
         yield f"All {len(plan)} ready: `doit engines` would compile nothing."
 
 
