@@ -79,7 +79,7 @@ def as_directory(engine: Path) -> None:
         (take_record_of, "damaged", "belongs to another engine"),
         (lambda e, _o: record(e).unlink(), "unrecorded", "no build record"),
         (lambda e, _o: record(e).write_text("{}"), "unrecorded", "unreadable"),
-        (lambda e, _o: endless_build(e), "unrecorded", "OverflowError"),
+        (lambda e, _o: endless_build(e), "unrecorded", "is not a file's"),
         (lambda e, _o: as_directory(e), "unreadable", "regular file"),
         (lambda e, _o: e.unlink(), "lost", "only its .sha256 and .json"),
         (lambda e, _o: (e.unlink(), sidecar(e).unlink()), "lost", "only its .json"),

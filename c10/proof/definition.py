@@ -120,14 +120,15 @@ def differences(old: dict[str, Any], new: dict[str, Any]) -> tuple[Difference, .
     return found or (Difference("build definition", build_key(old)[:12], build_key(new)[:12]),)
 
 
-def converts(config: BuildConfig, target: EngineTarget) -> bool:
+def converts(target: EngineTarget) -> bool:
     """Whether the precision is reached by converting the network, as strongly typed builders need it."""
+    config = target.build_config
     strong = target.runtime == "rtx" or config.options.strongly_typed or _major(target.runtime_version) > 10  # noqa: PLR2004 - the last weakly typed TensorRT
     return strong and config.precision in {"fp16", "bf16"}
 
 
 def _runtime(target: EngineTarget) -> dict[str, str | None]:
-    converted = converts(target.build_config, target)
+    converted = converts(target)
     return {
         "name": target.runtime,
         "version": target.runtime_version,
