@@ -118,6 +118,13 @@ def test_a_named_directory_stands_for_the_cache_root_of_the_corpus(folder: Path)
     command(folder, "engines-verify", "../flashed", "--corpus", "backbones.toml")
 
 
+def test_a_directory_is_read_once_under_whatever_names(folder: Path) -> None:
+    (folder / "alias").symlink_to("engines")
+    document = as_json(folder, "engines-verify", "engines", "engines", "./engines", "alias", str(folder / "engines"))
+    assert (document["directories"], document["counts"]) == (["engines"], {"intact": 2})
+    assert as_json(folder, "engines-verify", "alias", "engines")["directories"] == ["alias"]
+
+
 def test_options_may_stand_behind_the_directory(folder: Path) -> None:
     document = as_json(folder, "engines-verify", "engines")
     assert document["counts"] == {"intact": 2}

@@ -113,13 +113,15 @@ def cache_directories(cache_root: Path) -> list[Path]:
     if _PLACEHOLDER.search(text) is None:
         return [cache_root]
     pattern = "*".join(glob.escape(part) for part in _PLACEHOLDER.split(text))
-    return sorted(Path(path) for path in glob.glob(pattern) if Path(path).is_dir())  # noqa: PTH207 - any anchor
+    found = map(Path, glob.glob(pattern))  # noqa: PTH207 - any anchor
+    return sorted(path for path in found if os.path.isdir(path))  # noqa: PTH112 - Path.is_dir raises
 
 
 def take_inventory(directory: Path) -> Inventory:
     """List a directory of engines. Raises C10Error where it cannot be listed."""
     try:
         names = os.listdir(directory)  # noqa: PTH208 - the error of an unreadable one is wanted now
+        found = [(path, status) for name in names if (status := _status(path := directory / name)) is not None]
     except OSError as error:
         raise C10Error(
             f"{directory}: expected a directory of engines, got {error.strerror or error}",
@@ -127,7 +129,7 @@ def take_inventory(directory: Path) -> Inventory:
                 error, "Build them first: doit engines. Or name the directory that holds them: doit engines-verify DIR"
             ),
         ) from error
-    entries = {path.name: (path, status) for name in names if (status := _status(path := directory / name)) is not None}
+    entries = {path.name: (path, status) for path, status in found}
     owners = {name: engine for name in entries if (engine := _engine_of(name)) is not None}
     engines = [_stored(directory / name, entries) for name in sorted(set(owners.values()))]
     rest = [name for name in sorted(entries) if name not in owners and name not in _OWN_DIRECTORIES]
@@ -165,6 +167,8 @@ def engine_files(engine_paths: Iterable[Path]) -> set[Path]:
 def _status(path: Path) -> os.stat_result | None:
     try:
         return path.lstat()
+    except PermissionError:  # the directory may be listed and not searched: no engine of it can be read
+        raise
     except OSError:  # renamed or removed since the listing: a builder's temporary file
         return None
 

@@ -13,7 +13,8 @@ from typing import Final
 
 from c10.building.wanted import corpus_targets
 from c10.cache.estimate import estimate_s
-from c10.cache.inventory import StoredEngine, cache_directories, take_inventory
+from c10.cache.inventory import StoredEngine
+from c10.commands.reading import cache_inventories, is_missing
 from c10.corpus.config import C10ProvisioningConfig
 from c10.corpus.target import EngineTarget, record_path
 from c10.errors import ConfigError, RecordError, SourceError
@@ -56,7 +57,7 @@ class PlannedEngine:
     def why(self) -> str:
         """The reason, in words."""
         text = self._why()
-        if not self.target.onnx_path.exists() and self.verdict.reason != "source_unreadable":
+        if is_missing(self.target.onnx_path) and self.verdict.reason != "source_unreadable":
             text += f"; {self.target.onnx_path} is not there yet, and has to be for the build"
         return text
 
@@ -69,7 +70,7 @@ class PlannedEngine:
         return str(self.verdict)
 
     def _why_missing(self) -> str:
-        if self.target.record_path.exists():
+        if not is_missing(self.target.record_path):
             return "the engine is gone, only files beside it are left"
         named = [_without_hint(change) for change in self.changes if change.key in NAMED.values()]
         others = [_without_hint(change) for change in self.changes if change.key not in NAMED.values()]
@@ -97,7 +98,7 @@ def plan_corpus(
     Reads every engine that it judges; builds and writes nothing. Raises ConfigError and HostProbeError.
     """
     sources = SourceDigests()
-    stored = stored_engines(config.cache_root)
+    stored = [engine for inventory in cache_inventories(config.cache_root) for engine in inventory.engines]
     plan = []
     for target in corpus_targets(config, host=host):
         verdict = judge(target, sources, engine_digest)
@@ -110,19 +111,10 @@ def plan_corpus(
                 unstated=unstated,
                 nearest=near.name if near else None,
                 changes=_changes(near, target, sources) if near else (),
-                last_duration_s=estimate_s(target) if near or target.record_path.exists() else None,
+                last_duration_s=estimate_s(target) if near or not is_missing(target.record_path) else None,
             )
         )
     return plan
-
-
-def stored_engines(cache_root: Path) -> list[StoredEngine]:
-    """Return every engine in the directories of a cache_root; none where there is no such directory yet."""
-    found: list[StoredEngine] = []
-    for directory in cache_directories(cache_root):
-        if directory.is_dir():
-            found.extend(take_inventory(directory).engines)
-    return found
 
 
 def _with_known_facts(verdict: Verdict, host: HostCapabilities) -> tuple[Verdict, tuple[Difference, ...]]:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from c10.building.wanted import corpus_targets
-from c10.cache.inventory import Inventory, StoredEngine, cache_directories, engine_files, take_inventory
+from c10.cache.inventory import Inventory, StoredEngine, engine_files
 from c10.commands import documents
 from c10.commands.base import (
     NOT_OK,
@@ -26,6 +26,7 @@ from c10.commands.base import (
     write_json,
 )
 from c10.commands.planning import refuse_empty
+from c10.commands.reading import cache_inventories, is_missing
 from c10.commands.text import age, count, megabytes, table
 from c10.corpus.config import C10ProvisioningConfig
 from c10.corpus.target import EngineTarget, record_path
@@ -95,7 +96,7 @@ class EnginesPrune(EngineCommand):
         otherwise = f"--config FILE, or delete {config.cache_root} by hand"
         refuse_empty(config, options["config_file"], "all engines would go", otherwise)
         targets = corpus_targets(config)
-        inventories = [take_inventory(d) for d in cache_directories(config.cache_root) if d.is_dir()]
+        inventories = cache_inventories(config.cache_root)
         found = [item for inventory in inventories for item in unneeded(inventory, targets)]
         if options["keep_hosts"]:
             found = [item for item in found if item.kind != "other_host"]
@@ -202,7 +203,7 @@ def _lines(
     yield ""
     yield from _conclusion(options, found, failures)
     yield f"Kept: {count(kept, 'engine')}."
-    if not any(target.engine_path.exists() for target in targets):
+    if all(is_missing(target.engine_path) for target in targets):
         yield f"Note: none of the engines that {file} needs here exists yet. Is this the right host and corpus?"
 
 

@@ -1,4 +1,6 @@
-"""Engines read once a command, on all cores. May import digest, inventory, policy, signing and verification."""
+"""Directories listed once and engines read once a command, on all cores. May import digest, inventory, policy,
+signing and verification.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +8,7 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
-from c10.cache.inventory import Finding, Inventory, examine
+from c10.cache.inventory import Finding, Inventory, cache_directories, examine, take_inventory
 from c10.corpus.policy import SigningPolicy
 from c10.files.digest import FileDigest, FileSignature
 from c10.proof.verification import EngineVerifier
@@ -38,3 +40,27 @@ class EngineReader:
     def bytes_read(self) -> int:
         """How many bytes were hashed and are still as they were."""
         return sum(digest.signature.size for digest in self._known.values())
+
+
+def cache_inventories(cache_root: Path) -> list[Inventory]:
+    """List the directories that a cache_root stands for: of a cold one none. Raises C10Error."""
+    return take_inventories(directory for directory in cache_directories(cache_root) if not is_missing(directory))
+
+
+def take_inventories(directories: Iterable[Path]) -> list[Inventory]:
+    """List each directory once, though it is named twice or a link leads to it. Raises C10Error."""
+    places: dict[str, Path] = {}
+    for directory in directories:
+        places.setdefault(os.path.realpath(directory), directory)
+    return [take_inventory(directory) for directory in places.values()]
+
+
+def is_missing(path: Path) -> bool:
+    """Whether nothing is there; where that may not be looked up, whoever opens it is told why."""
+    try:
+        path.stat()
+    except FileNotFoundError:
+        return True
+    except OSError:
+        return False
+    return False

@@ -13,7 +13,7 @@ from typing import Any
 
 from doit.exceptions import InvalidCommand
 
-from c10.cache.inventory import Finding, Inventory, cache_directories, take_inventory
+from c10.cache.inventory import Finding, Inventory
 from c10.commands import documents
 from c10.commands.base import (
     DEFAULT_CACHE,
@@ -23,7 +23,7 @@ from c10.commands.base import (
     write,
 )
 from c10.commands.planning import PlannedEngine, describe_host, plan_corpus
-from c10.commands.reading import EngineReader
+from c10.commands.reading import EngineReader, cache_inventories, is_missing, take_inventories
 from c10.commands.report_page import render
 from c10.commands.text import count, megabytes
 from c10.corpus.config import DEFAULT_CONFIG, C10ProvisioningConfig
@@ -64,7 +64,7 @@ class EnginesReport(EngineCommand):
         if page.suffix not in {".html", ".htm"}:
             raise InvalidCommand(f"--output: expected a name that ends in .html, got {str(page)!r}")
         file = options["config_file"]
-        config = C10ProvisioningConfig.load(file) if file != DEFAULT_CONFIG or Path(file).exists() else None
+        config = None if file == DEFAULT_CONFIG and is_missing(Path(file)) else C10ProvisioningConfig.load(file)
         report = make_report(config, [Path(argument) for argument in arguments], file)
         _publish(page, render(report).encode())
         _publish(page.with_suffix(".json"), json.dumps(report, indent=2).encode() + b"\n")
@@ -78,11 +78,10 @@ class EnginesReport(EngineCommand):
 def make_report(config: C10ProvisioningConfig | None, directories: Sequence[Path], config_file: str) -> dict[str, Any]:
     """Return the report as the JSON document that the page is made of. Raises C10Error."""
     reader = EngineReader()
-    if not directories:
-        root = Path(DEFAULT_CACHE) if config is None else config.cache_root
-        found = cache_directories(root)
-        directories = [directory for directory in found if config is None or directory.exists()]
-    inventories = [take_inventory(directory) for directory in directories]
+    if config is not None and not directories:
+        inventories = cache_inventories(config.cache_root)
+    else:
+        inventories = take_inventories(directories or [Path(DEFAULT_CACHE)])
     findings = reader.examine(inventories)
     plan = None if config is None else plan_corpus(config, engine_digest=reader.digest)
     return documents.document(

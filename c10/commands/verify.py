@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
-from c10.cache.inventory import Finding, Inventory, cache_directories, take_inventory
+from c10.cache.inventory import Finding, Inventory, cache_directories
 from c10.cache.quarantine import Quarantine
 from c10.commands import documents
 from c10.commands.base import (
@@ -25,7 +25,7 @@ from c10.commands.base import (
     write_json,
 )
 from c10.commands.planning import PlannedEngine, describe_host, plan_corpus, refuse_empty
-from c10.commands.reading import EngineReader
+from c10.commands.reading import EngineReader, cache_inventories, take_inventories
 from c10.commands.text import count, megabytes, seconds, table
 from c10.corpus.config import C10ProvisioningConfig
 from c10.corpus.policy import SigningPolicy
@@ -90,7 +90,7 @@ class EnginesVerify(EngineCommand):
         started = time.perf_counter()
         config = _corpus(options["corpus"], arguments)
         reader = EngineReader(_signing(config, arguments))
-        inventories = [take_inventory(directory) for directory in _directories(config, arguments)]
+        inventories = _inventories(config, arguments)
         findings = sorted(reader.examine(inventories), key=lambda found: found.state != "intact")
         plan = None if config is None else plan_corpus(config, engine_digest=reader.digest)
         moved = _set_aside(findings, options["quarantine"])
@@ -121,14 +121,14 @@ def _signing(corpus: C10ProvisioningConfig | None, arguments: Sequence[str]) -> 
     return config.signing if config else None
 
 
-def _directories(corpus: C10ProvisioningConfig | None, arguments: Sequence[str]) -> list[Path]:
+def _inventories(corpus: C10ProvisioningConfig | None, arguments: Sequence[str]) -> list[Inventory]:
     if arguments:
-        return [Path(argument) for argument in arguments]
+        return take_inventories(map(Path, arguments))
     if corpus is not None:  # a cold cache is an answer, not an error
-        return [directory for directory in cache_directories(corpus.cache_root) if directory.exists()]
+        return cache_inventories(corpus.cache_root)
     config = default_config()
     root = Path(DEFAULT_CACHE) if config is None else config.cache_root
-    return cache_directories(root) or [root]
+    return take_inventories(cache_directories(root) or [root])
 
 
 def _set_aside(findings: Sequence[Finding], directory: str) -> dict[Path, Path]:
