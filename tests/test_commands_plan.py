@@ -121,6 +121,27 @@ def test_the_nearest_engine_says_all_that_differs(jetson: Corpus) -> None:
     )
 
 
+def test_the_directory_is_that_of_the_host(jetson: Corpus) -> None:
+    jetson.settings["cache_root"] = "engines/{device}-{sm_count}"
+    jetson.write()
+    (jetson.folder / "dodo.py").unlink()
+    host = "sm=87,jp=6.2,trt=10.3,device_name=Orin Nano,sm_count=8"
+    text = command(jetson.folder, "engines-plan", "--host", host).stdout
+    assert text.splitlines()[0].endswith("; cache_root engines/orin-nano-8")
+
+
+@pytest.mark.parametrize(("facts", "lacking"), [("", "device_name"), (",device_name=Orin", "sm_count")])
+def test_a_host_without_the_facts_that_its_directory_is_named_by_is_3(jetson: Corpus, facts: str, lacking: str) -> None:
+    jetson.settings["cache_root"] = "engines/{device}-{sm_count}"
+    jetson.write()
+    host = f"sm=87,jp=6.2,trt=10.3{facts}"
+    stderr = command(jetson.folder, "engines-plan", "--host", host, rc=3).stderr
+    assert stderr == (
+        f"ERROR: --host {host}: expected {lacking}, which cache_root engines/{{device}}-{{sm_count}} is named by, "
+        f"got none\nAdd it: --host {host},{lacking}=…\n"
+    )
+
+
 def test_engines_of_another_runtime_say_nothing_of_time(folder: Path) -> None:
     stderr = command(folder, "engines-plan", "--host", "sm=90,trt=10.9", rc=3).stderr
     assert 'The configuration says runtime = "tensorrt_rtx".' in stderr

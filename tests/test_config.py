@@ -308,6 +308,23 @@ def test_cache_root_may_name_device_and_sm_count(tmp_path: Path) -> None:
     assert target.engine_path.parent == tmp_path / "engines/orin-(nvgpu)-16"
 
 
+@pytest.mark.parametrize(
+    "cache_root",
+    ["engines/{sm_cuont}", "engines/{device", "engines/device}", "{}", "{{device}}", "{device}/{SM}"],
+)
+def test_cache_root_refuses_any_other_braces(tmp_path: Path, cache_root: str) -> None:
+    assert problems_of(f'cache_root = "{cache_root}"\n' + backbone(), tmp_path) == [
+        "cache_root: expected no braces but those of {device} and {sm_count} (write one of these, or no braces), "
+        f"got {cache_root!r}"
+    ]
+
+
+def test_braces_of_the_folder_are_its_own(tmp_path: Path) -> None:
+    folder = tmp_path / "{0f3a}"
+    folder.mkdir()
+    assert load("", folder).cache_root == folder / "engines"
+
+
 def test_workspace_over_half_of_the_boards_memory_is_a_warning(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import glob
 import os
-import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal
 
 from c10.corpus.policy import SigningPolicy
-from c10.corpus.target import RECORD_SUFFIX, SIGNATURE_SUFFIX
+from c10.corpus.target import PLACEHOLDER, RECORD_SUFFIX, SIGNATURE_SUFFIX
 from c10.errors import C10Error, InvalidEngineNameError
 from c10.files.busy import is_busy
 from c10.files.digest import FileDigest, digest_file
@@ -33,7 +32,6 @@ LeftoverKind = Literal["orphan", "writing", "foreign"]
 SUFFIXES: Final = ("", SIDECAR_SUFFIX, RECORD_SUFFIX, SIGNATURE_SUFFIX)
 
 _OWN_DIRECTORIES: Final = (LOCKS_DIRECTORY, ".timing")
-_PLACEHOLDER: Final = re.compile(r"\{(?:device|sm_count)\}")
 
 _STATES: Final[dict[Reason, EngineState]] = {
     "missing": "lost",
@@ -110,9 +108,9 @@ class Finding:
 def cache_directories(cache_root: Path) -> list[Path]:
     """Return the directories that a cache_root stands for; with ``{device}`` or ``{sm_count}`` in it, those of all."""
     text = str(cache_root)
-    if _PLACEHOLDER.search(text) is None:
+    if PLACEHOLDER.search(text) is None:
         return [cache_root]
-    pattern = "*".join(glob.escape(part) for part in _PLACEHOLDER.split(text))
+    pattern = "*".join(glob.escape(part) for part in PLACEHOLDER.split(text))
     found = map(Path, glob.glob(pattern))  # noqa: PTH207 - any anchor
     return sorted(path for path in found if os.path.isdir(path))  # noqa: PTH112 - Path.is_dir raises
 

@@ -22,7 +22,9 @@ from c10.commands.planning import PlannedEngine, describe_host, plan_corpus
 from c10.commands.reading import EngineReader
 from c10.commands.text import count, seconds, table
 from c10.corpus.config import C10ProvisioningConfig
+from c10.corpus.target import PLACEHOLDER, PLACEHOLDERS
 from c10.errors import HostProbeError
+from c10.host import HostCapabilities
 from c10.host.capabilities import parse_host
 
 _OTHER_HOST: Final = "Describe that host in full, for example --host sm=87,jp=6.2.1,trt=10.3 or --host rtx_version=1.7"
@@ -64,7 +66,7 @@ class EnginesPlan(EngineCommand):
         if options["as_json"]:
             write_json(_document(options["config_file"], plan, other_host=bool(options["host"])))
         else:
-            write(_lines(options["config_file"], config, plan, other_host=bool(options["host"])))
+            write(_lines(options["config_file"], plan, other_host=bool(options["host"])))
         return OK
 
 
@@ -73,6 +75,7 @@ def _plan(config: C10ProvisioningConfig, host: str) -> list[PlannedEngine]:
     if not host:
         return plan_corpus(config, engine_digest=reader.digest)
     facts = parse_host(host)
+    _refuse_unnamed(config, host, facts)
     try:
         return plan_corpus(config, facts, reader.digest)
     except HostProbeError as error:
@@ -80,14 +83,24 @@ def _plan(config: C10ProvisioningConfig, host: str) -> list[PlannedEngine]:
         raise HostProbeError(f"--host {host}: {error.message}", remedy=said + _OTHER_HOST) from error
 
 
-def _lines(
-    config_file: str, config: C10ProvisioningConfig, plan: Sequence[PlannedEngine], *, other_host: bool
-) -> Iterator[str]:
+def _refuse_unnamed(config: C10ProvisioningConfig, host: str, facts: HostCapabilities) -> None:
+    """Raise HostProbeError where a cache_root is named by what nobody said of the host: an empty one says nothing."""
+    names = PLACEHOLDER.findall(str(config.cache_root))
+    lacking = [fact for name in names if getattr(facts, fact := PLACEHOLDERS[name]) is None]
+    if lacking and facts.trt is not None:  # TensorRT-RTX needs no GPU, and so a directory may have no name of one
+        raise HostProbeError(
+            f"--host {host}: expected {lacking[0]}, which cache_root {config.cache_root} is named by, got none",
+            remedy=f"Add it: --host {host},{lacking[0]}=…",
+        )
+
+
+def _lines(config_file: str, plan: Sequence[PlannedEngine], *, other_host: bool) -> Iterator[str]:
     if not plan:
         yield f"{config_file}: no backbone, nothing to build. Name one in a [[backbones]] table."
         return
     where = "on another host" if other_host else "here"
-    yield f"{config_file} {where}: {describe_host(e.target for e in plan)}; cache_root {config.cache_root}"
+    directory = plan[0].target.engine_path.parent
+    yield f"{config_file} {where}: {describe_host(e.target for e in plan)}; cache_root {directory}"
     yield ""
     rows = [("MODEL", "PLAN", "LAST BUILD", "WHY")]
     rows += [(e.target.model_name, "reuse" if e.reused else "build", seconds(e.last_duration_s), e.why) for e in plan]

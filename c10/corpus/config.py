@@ -1,5 +1,5 @@
 """backbones.toml → C10ProvisioningConfig → BackboneSpec. May import digest, errors, naming, remedies, spec,
-fields and signing's policy.
+target, fields and signing's policy.
 
 Every problem of a file is found and told in one message. Paths in the file are relative to the file.
 """
@@ -28,6 +28,7 @@ from c10.corpus.spec import (
     Shape,
     ShapeRange,
 )
+from c10.corpus.target import PLACEHOLDER, PLACEHOLDERS
 from c10.errors import ConfigError
 from c10.files.digest import open_regular
 from c10.files.naming import MODEL_NAME_MAX, PRECISIONS, is_model_name
@@ -108,7 +109,7 @@ class C10ProvisioningConfig:
         table = Table(document, problems, folder=folder)
         config = cls(
             backbones=tuple(b for t in table.tables("backbones") if (b := _backbone(t)) is not None),
-            cache_root=table.path("cache_root", "engines") or folder / "engines",
+            cache_root=_cache_root(table, folder),
             runtime=table.choice("runtime", _RUNTIMES, "auto"),
             precision=table.choice("precision", PRECISIONS, DEFAULT_PRECISION),
             workspace_mb=table.positive("workspace_mb", DEFAULT_WORKSPACE_MB),
@@ -240,6 +241,15 @@ def _compute_capabilities(table: Table) -> tuple[str, ...]:
         )
         return ()
     return tuple(sorted(found, key=int))
+
+
+def _cache_root(table: Table, folder: Path) -> Path:
+    """Return the path; braces of the file's own folder are nobody's placeholders."""
+    text = table.text("cache_root", "engines")
+    if set("{}") & set(PLACEHOLDER.sub("", text)):
+        expected = f"expected no braces but those of {' and '.join(PLACEHOLDERS)} (write one of these, or no braces)"
+        table.problems.add(table.at("cache_root"), expected, repr(text))
+    return table.path("cache_root", "engines") or folder / "engines"
 
 
 def _image(table: Table, folder: Path) -> ImageConfig:

@@ -5,6 +5,7 @@ and the signing policy.
 from __future__ import annotations
 
 import os
+import re
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -26,6 +27,10 @@ from c10.host.capabilities import HostCapabilities
 
 RECORD_SUFFIX: Final = ".json"
 SIGNATURE_SUFFIX: Final = ".dsse.json"
+
+#: What a cache_root may be named by: the placeholder, and the fact of the host that takes its place.
+PLACEHOLDERS: Final = {"{device}": "device_name", "{sm_count}": "sm_count"}
+PLACEHOLDER: Final = re.compile("|".join(map(re.escape, PLACEHOLDERS)))
 
 #: What TensorRT-RTX compiles for where it is told nothing: Ampere to Blackwell, and later ones.
 RTX_DEFAULT_SM: Final = "80.86.89.120+"
