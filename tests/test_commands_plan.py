@@ -154,18 +154,48 @@ def test_engines_of_another_runtime_say_nothing_of_time(folder: Path) -> None:
     assert (other["nearest"], other["last_duration_s"], other["why"]) == (None, None, "no engine yet")
 
 
+FIELDS = "expected FIELD=VALUE, FIELD one of cuda_driver, device_name, "
+
+
 @pytest.mark.parametrize(
-    ("host", "words"),
+    ("arguments", "words"),
     [
-        ("sm=87,jetpack=6.2", "expected FIELD=VALUE"),
-        ("nonsense", "expected FIELD=VALUE"),
-        ("sm=87,jp=6.2", "no TensorRT library"),
-        ("sm=eighty,trt=10.3", "expected a compute capability"),
+        (["--host", "sm=87,jetpack=6.2"], FIELDS),
+        (["--host=sm=87,jetpack=6.2"], "got 'jetpack=6.2'"),
+        (["--host", "nonsense"], FIELDS),
+        (["--host", "foo=1"], FIELDS),
+        (["--host=foo=1"], "got 'foo=1'"),
+        (["--host="], FIELDS),
+        (["--host"], FIELDS),
+        (["--host", "--json"], FIELDS),
+        (["--host", "sm=87,sm=80,trt=10.3"], "--host sm=87,sm=80,trt=10.3: sm: expected once, got 87 and 80"),
+        (["--host", "sm=87,trt=10.3", "--host", "sm=80,trt=10.3"], "--host: expected once, got twice"),
+        (["--host", "sm=87,trt=10.3,trt_version=10.4.0.1"], "trt: expected 10.4 as of trt_version=10.4.0.1, got 10.3"),
+        (["--host", "sm=87,trt=8.6"], "trt: expected TensorRT 10.x or 11.x, got 8.6"),
+        (["--host", "sm=87,jp=6.2"], "no TensorRT library"),
+        (["--host", "sm=eighty,trt=10.3"], "--host sm=eighty,trt=10.3: sm: expected a compute capability"),
     ],
 )
-def test_a_host_that_cannot_be_is_3_and_shows_how(jetson: Corpus, host: str, words: str) -> None:
-    stderr = command(jetson.folder, "engines-plan", f"--host={host}", rc=3).stderr
+def test_a_host_that_cannot_be_is_3_and_shows_how(jetson: Corpus, arguments: list[str], words: str) -> None:
+    stderr = command(jetson.folder, "engines-plan", *arguments, rc=3).stderr
     assert words in stderr
+    assert "--host sm=87,jp=6.2.1,trt=10.3" in stderr
+    assert len(stderr.splitlines()) == 2
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--host", "sm=8.7,jp=6.2,trt_version=10.3.0.26"],
+        ["--host=sm=8.7,jp=6.2,trt_version=10.3.0.26"],
+        ["--host", "sm=87", "l4t=36.4.3", "trt=10.3"],
+        ["sm=87", "--host", "jp=6.2,trt=10.3"],
+    ],
+)
+def test_a_host_in_other_words_is_the_same(jetson: Corpus, arguments: list[str]) -> None:
+    document = as_json(jetson.folder, "engines-plan", *arguments)
+    assert [document["host"][name] for name in ("sm", "jp", "trt")] == ["87", "6.2", "10.3"]
+    assert document["other_host"] is True
 
 
 def test_an_empty_folder_and_a_needless_argument_are_3(tmp_path: Path) -> None:
@@ -177,3 +207,4 @@ def test_an_empty_corpus_is_said(tmp_path: Path) -> None:
     (tmp_path / "backbones.toml").write_text("")
     assert "no backbone, nothing to build" in command(tmp_path, "engines-plan").stdout
     assert as_json(tmp_path, "engines-plan")["engines"] == []
+    assert "expected FIELD=VALUE" in command(tmp_path, "engines-plan", "--host=eighty", rc=3).stderr

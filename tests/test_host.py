@@ -18,7 +18,6 @@ from c10.errors import HostProbeError
 from c10.host import HostCapabilities, probe_host
 from c10.host import probe as probe_module
 from c10.host import tensorrt as tensorrt_module
-from c10.host.capabilities import parse_host
 from c10.host.cuda import GpuFacts, driver_version, probe_gpu
 from c10.host.jetpack import (
     CHIPS,
@@ -29,6 +28,7 @@ from c10.host.jetpack import (
     probe_l4t,
     tegra_chip,
 )
+from c10.host.stated import parse_host
 from c10.runtimes import select
 from c10.runtimes.select import builtin_runtime, choose_runtime
 
@@ -382,14 +382,71 @@ def test_contradictions_name_each_fact() -> None:
 
 def test_host_in_words() -> None:
     assert parse_host("sm=87,jp=6.2.1,trt=10.3") == HostCapabilities(sm="87", jp="6.2.1", trt="10.3")
-    assert parse_host(" sm_count = 8 ,memory_mb=7620").sm_count == 8
-    assert parse_host("") == HostCapabilities()
+    assert parse_host(" sm_count = 8 ,memory_mb=7620,").sm_count == 8
+    assert parse_host("device_name=Orin (nvgpu)").device_name == "Orin (nvgpu)"
 
 
-@pytest.mark.parametrize("text", ["sm", "sm=", "gpu=87", "sm=87,,x=1", "=87"])
+@pytest.mark.parametrize(("said", "sm"), [("8.7", "87"), ("87", "87"), ("12.0", "120"), ("110", "110"), ("7.5", "75")])
+def test_compute_capability_with_and_without_the_dot(said: str, sm: str) -> None:
+    assert parse_host(f"sm={said}").sm == sm
+
+
+@pytest.mark.parametrize(
+    ("said", "trt", "jp"),
+    [
+        ("trt_version=10.3.0.26", "10.3", "none"),
+        ("trt_version=10.3.0.26,trt=10.3", "10.3", "none"),
+        ("trt=10.13.3,trt_version=10.13.3.9", "10.13.3", "none"),
+        ("l4t=36.4.3", None, "6.2"),
+        ("l4t=36.4.3,jp=6.2", None, "6.2"),
+        ("l4t=36.9.9", None, "l4t36.9.9"),
+    ],
+)
+def test_what_follows_from_a_fact_need_not_be_said(said: str, trt: str | None, jp: str) -> None:
+    host = parse_host(said)
+    assert (host.trt, host.jp) == (trt, jp)
+
+
+@pytest.mark.parametrize("text", ["", ",", "sm", "sm=", "gpu=87", "sm=87,,x=1", "=87"])
 def test_host_in_wrong_words(text: str) -> None:
-    with pytest.raises(HostProbeError, match=r"expected FIELD=VALUE, FIELD one of .*sm_count"):
+    with pytest.raises(HostProbeError, match=r"expected FIELD=VALUE, FIELD one of .*sm_count.*, got ") as raised:
         parse_host(text)
+    assert raised.value.remedy == "Write for example --host sm=87,jp=6.2.1,trt=10.3"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("sm=eighty", "sm: expected a compute capability such as 87 or 8.7, got 'eighty'"),
+        ("sm=sm_87", "sm: expected a compute capability such as 87 or 8.7, got 'sm_87'"),
+        ("sm=80+", "sm: expected a compute capability such as 87 or 8.7, got '80+'"),
+        ("sm=8", "sm: expected a compute capability such as 87 or 8.7, got '8'"),
+        ("sm=٨٧", "sm: expected a compute capability such as 87 or 8.7, got '٨٧'"),
+        ("jp=6", "jp: expected a JetPack version such as 6.2.1, or none, got '6'"),
+        ("l4t=R36.4", "l4t: expected an L4T release such as 36.4.3, got 'R36.4'"),
+        ("trt=10", "trt: expected a version such as 10.3, got '10'"),
+        ("rtx_version=1", "rtx_version: expected a version such as 1.7, got '1'"),
+        ("cuda_driver=550", "cuda_driver: expected a version such as 12.6, got '550'"),
+        ("sm_count=many", "sm_count: expected a positive int, got 'many'"),
+        ("sm_count=8.5", "sm_count: expected a positive int, got '8.5'"),
+        ("sm_count=0", "sm_count: expected a positive int, got '0'"),
+        ("memory_mb=-1", "memory_mb: expected a positive int, got '-1'"),
+        (f"sm_count={'9' * 5000}", f"sm_count: expected a positive int, got '{'9' * 5000}'"),
+        ("sm=87,sm=80", "sm: expected once, got 87 and 80"),
+        ("sm=87,sm=87", "sm: expected once, got 87 and 87"),
+        ("trt=10.3,trt_version=10.4.0.1", "trt: expected 10.4 as of trt_version=10.4.0.1, got 10.3"),
+        ("trt=10.3.0.26,trt_version=10.3.0.30", "trt: expected 10.3 as of trt_version=10.3.0.30, got 10.3.0.26"),
+        ("jp=6.1,l4t=36.4.3", "jp: expected 6.2 as of l4t=36.4.3, got 6.1"),
+        ("jp=none,l4t=36.4.3", "jp: expected 6.2 as of l4t=36.4.3, got none"),
+        ("trt=8.6", "trt: expected TensorRT 10.x or 11.x, got 8.6"),
+        ("trt_version=12.0.0.1", "trt: expected TensorRT 10.x or 11.x, got 12.0"),
+        ("rtx_version=1.3", "rtx_version: expected TensorRT-RTX 1.4 or later, got 1.3"),
+    ],
+)
+def test_host_facts_that_cannot_be(text: str, message: str) -> None:
+    with pytest.raises(HostProbeError) as raised:
+        parse_host(text)
+    assert raised.value.message == message
 
 
 @given(st.text(alphabet="smjptr=,.0189_ count", max_size=40) | st.text(max_size=20))
@@ -399,9 +456,3 @@ def test_any_text_is_a_host_or_a_host_probe_error(text: str) -> None:
     except HostProbeError:
         return
     assert dataclasses.is_dataclass(host)
-
-
-@pytest.mark.parametrize("text", ["sm_count=many", "sm_count=8.5", "memory_mb=-1"])
-def test_host_counts_are_numbers(text: str) -> None:
-    with pytest.raises(HostProbeError):
-        parse_host(text)

@@ -8,6 +8,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
+from doit import get_var
+from doit.exceptions import InvalidCommand
+
 from c10.commands import documents
 from c10.commands.base import (
     OK,
@@ -25,9 +28,9 @@ from c10.corpus.config import C10ProvisioningConfig
 from c10.corpus.target import PLACEHOLDER, PLACEHOLDERS
 from c10.errors import HostProbeError
 from c10.host import HostCapabilities
-from c10.host.capabilities import parse_host
+from c10.host.stated import EXAMPLE, FIELDS, parse_host
 
-_OTHER_HOST: Final = "Describe that host in full, for example --host sm=87,jp=6.2.1,trt=10.3 or --host rtx_version=1.7"
+_OTHER_HOST: Final = f"Describe that host in full, for example --host {EXAMPLE} or --host rtx_version=1.7"
 
 
 class EnginesPlan(EngineCommand):
@@ -38,9 +41,9 @@ class EnginesPlan(EngineCommand):
     doc_usage = ""
     doc_description = (
         "Judges every engine of the corpus as a run would, and says why. Needs no GPU and builds nothing.\n\n"
-        "--host describes another machine by what is known of it: sm (compute capability), jp (JetPack), trt "
-        "(TensorRT) or rtx_version; sm_count, device_name, cuda_driver and l4t make the answer more exact. What is "
-        "left open counts as unchanged, and the answer says so.\n\n"
+        "--host describes another machine by what is known of it: sm (compute capability, 87 or 8.7), jp (JetPack), "
+        "trt (TensorRT) or rtx_version; trt_version, sm_count, device_name, cuda_driver and l4t make the answer more "
+        "exact. What is left open counts as unchanged, and the answer says so.\n\n"
         "Exit status:\n"
         "0: the plan was made, whatever it says\n"
         "3: it could not be (wrong option or configuration)"
@@ -51,9 +54,9 @@ class EnginesPlan(EngineCommand):
             "name": "host",
             "long": "host",
             "type": str,
-            "default": "",
+            "default": None,
             "metavar": "FACTS",
-            "help": "plan for another host: sm=87,jp=6.2.1,trt=10.3",
+            "help": f"plan for another host: {EXAMPLE}",
         },
         OPTION_JSON,
     )
@@ -63,24 +66,49 @@ class EnginesPlan(EngineCommand):
         refuse_arguments(self, arguments)
         config = C10ProvisioningConfig.load(options["config_file"])
         plan = _plan(config, options["host"])
+        other_host = options["host"] is not None
         if options["as_json"]:
-            write_json(_document(options["config_file"], plan, other_host=bool(options["host"])))
+            write_json(_document(options["config_file"], plan, other_host=other_host))
         else:
-            write(_lines(options["config_file"], plan, other_host=bool(options["host"])))
+            write(_lines(options["config_file"], plan, other_host=other_host))
         return OK
 
+    def parse_execute(self, in_args: list[str]) -> Any:
+        """Put the facts back behind ``--host``: doit takes each ``NAME=VALUE`` for a variable of the dodo.py."""
+        if in_args.count("--host") > 1:
+            raise InvalidCommand(f"--host: expected once, got twice\nJoin the facts by commas: --host {EXAMPLE}")
+        return super().parse_execute(_with_host(in_args))
 
-def _plan(config: C10ProvisioningConfig, host: str) -> list[PlannedEngine]:
+
+def _with_host(arguments: list[str]) -> list[str]:
+    if "--host" not in arguments:
+        return arguments
+    at = arguments.index("--host")
+    before, after = arguments[:at], arguments[at + 1 :]
+    facts = [f"{name}={value}" for name in FIELDS if (value := get_var(name)) is not None]
+    if not facts and after and not after[0].startswith("-"):
+        return arguments  # what stands there is wrong, and is still there to be shown
+    return [*before, f"--host={','.join(facts)}", *after]
+
+
+def _plan(config: C10ProvisioningConfig, host: str | None) -> list[PlannedEngine]:
     reader = EngineReader()
-    if not host:
+    if host is None:
         return plan_corpus(config, engine_digest=reader.digest)
-    facts = parse_host(host)
-    _refuse_unnamed(config, host, facts)
+    try:
+        facts = parse_host(host)
+        _refuse_unnamed(config, host, facts)
+    except HostProbeError as error:
+        raise _about(host, error, error.remedy) from error
     try:
         return plan_corpus(config, facts, reader.digest)
     except HostProbeError as error:
         said = "" if config.runtime == "auto" else f'The configuration says runtime = "{config.runtime}". '
-        raise HostProbeError(f"--host {host}: {error.message}", remedy=said + _OTHER_HOST) from error
+        raise _about(host, error, said + _OTHER_HOST) from error
+
+
+def _about(host: str, error: HostProbeError, remedy: str) -> HostProbeError:
+    return HostProbeError(f"{f'--host {host}'.rstrip()}: {error.message}", remedy=remedy)
 
 
 def _refuse_unnamed(config: C10ProvisioningConfig, host: str, facts: HostCapabilities) -> None:
@@ -89,7 +117,7 @@ def _refuse_unnamed(config: C10ProvisioningConfig, host: str, facts: HostCapabil
     lacking = [fact for name in names if getattr(facts, fact := PLACEHOLDERS[name]) is None]
     if lacking and facts.trt is not None:  # TensorRT-RTX needs no GPU, and so a directory may have no name of one
         raise HostProbeError(
-            f"--host {host}: expected {lacking[0]}, which cache_root {config.cache_root} is named by, got none",
+            f"expected {lacking[0]}, which cache_root {config.cache_root} is named by, got none",
             remedy=f"Add it: --host {host},{lacking[0]}=…",
         )
 

@@ -1,10 +1,8 @@
-"""The facts of a host that decide whether an engine fits it. May import errors."""
+"""The facts of a host that decide whether an engine fits it. May import nothing of c10."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
-
-from c10.errors import HostProbeError
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,19 +55,3 @@ class HostCapabilities:
 
 def _major_minor(version: str) -> str:
     return ".".join(version.split(".")[:2])
-
-
-def parse_host(text: str) -> HostCapabilities:
-    """Read ``sm=87,jp=6.2.1,trt=10.3``: field names of HostCapabilities. Raises HostProbeError."""
-    known = {field.name for field in fields(HostCapabilities)}
-    values: dict[str, str | int] = {}
-    for item in filter(None, text.split(",")):
-        key, value = (part.strip() for part in (*item.split("=", 1), "")[:2])
-        is_count = key in {"sm_count", "memory_mb"}
-        if key not in known or not value or (is_count and not (value.isascii() and value.isdecimal())):
-            raise HostProbeError(
-                f"host: {item!r}: expected FIELD=VALUE, FIELD one of {', '.join(sorted(known))}; counts are numbers",
-                remedy="Write for example --host sm=87,jp=6.2.1,trt=10.3",
-            )
-        values[key] = int(value) if is_count else value
-    return HostCapabilities(**values)  # type: ignore[arg-type] # names checked above, TensorRT's facts are text

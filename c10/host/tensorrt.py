@@ -16,7 +16,7 @@ from c10.host.installed import installed_version
 if TYPE_CHECKING:
     import ctypes
 
-_MAJORS: Final = (11, 10)
+SUPPORTED_MAJORS: Final = (11, 10)
 
 
 def probe_tensorrt() -> str | None:
@@ -56,7 +56,7 @@ def has_tensorrt_module() -> bool:
 def _load(stem: str) -> ctypes.CDLL | None:
     import ctypes  # TensorRT-RTX needs no library to be asked
 
-    for major in _MAJORS:
+    for major in SUPPORTED_MAJORS:
         for candidate in (*_bundled(f"{stem}.{major}"), f"{stem}.{major}"):
             try:
                 return ctypes.CDLL(candidate)
