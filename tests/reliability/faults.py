@@ -30,7 +30,7 @@ CHANGING: Final = (
     "close",
 )
 LOOKING: Final = ("newfstatat", "statx", "getdents64", "lseek", "read", "readv", "pread64", "flock", "fcntl")
-_LINE: Final = re.compile(r"^\d+ +(\w+)\(", re.MULTILINE)
+_LINE: Final = re.compile(r"^\d+ +(\w+)\(.*", re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -52,12 +52,12 @@ def engine_paths(project: Project, tokens: str) -> list[Path]:
     paths = [project.cache, *project.cache.parents[:2], locks, locks / "gpu-0.lock"]
     paths += [database, Path(f"{database}-journal")]
     for model in project.models:
-        files = project.files(model)
-        paths += [locks / f"{files[0].name}.lock", *files, Path(f"{files[0]}.dsse.json")]
+        files = (*project.files(model), project.envelope(model))
+        paths += [locks / f"{files[0].name}.lock", *files]
         paths += [
             file.with_name(f".{file.name}.{tokens}{n:04x}.tmp")
             for file in files
-            for n in range(1, 4 * len(project.models))
+            for n in range(1, len(files) * len(project.models) + 1)
         ]
     return paths
 
@@ -73,7 +73,7 @@ def traced(
     for path in paths:
         command += ["-P", str(path)]
     if fault is None:
-        command += ["-e", f"trace={','.join(CHANGING + LOOKING)}"]
+        command += ["-y", "-e", f"trace={','.join(CHANGING + LOOKING)}"]
     else:
         command += ["-e", f"trace={fault.call}", "-e", f"inject={fault.call}:{fault.what}:when={fault.when}"]
     # Its own complaints (a path that is not there yet) are no news.
@@ -85,7 +85,12 @@ def traced(
 
 def calls_of(log: str) -> Counter[str]:
     """Return how often each call stands in strace's log."""
-    return Counter(_LINE.findall(log))
+    return Counter(call for call, _ in lines_of(log))
+
+
+def lines_of(log: str) -> list[tuple[str, str]]:
+    """Return each call and its line in strace's log."""
+    return [(found[1], found[0]) for found in _LINE.finditer(log)]
 
 
 def fired(run: Run, log: str) -> bool:

@@ -4,19 +4,30 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 from typing import Final
 
+from pem_keys import make_keys
+
+from c10 import SigningPolicy
+
 from .disks import Disk
 from .drivers.stub_runtime import read_payload
-from .faults import CHANGING, Fault, calls_of, engine_paths, fired, traced
+from .faults import CHANGING, Fault, calls_of, engine_paths, fired, lines_of, traced
 from .figures import FIGURES
 from .project import How, Project, Run, Zygote
+from .signatures import problem_of
 
-#: What may be on disk of a publication that was cut: engine, then sidecar, then record, never another order.
-ORDER: Final = {(False, False, False), (True, False, False), (True, True, False), (True, True, True)}
+#: What may be new on disk of a publication that was cut: engine, then sidecar, then record, then signature (or its
+#: removal), never another order.
+PUBLISHED: Final = {tuple(n < count for n in range(4)) for count in range(5)}
+SIGNED_ALONE: Final = {(False, False, False, False), (False, False, False, True)}
+#: A signature's rename or removal, then the opening, syncing and closing of its directory.
+_BEHIND: Final = 4
 
 
 @dataclass(frozen=True)
@@ -29,6 +40,7 @@ class Scenario:
     since: Callable[[Project], object] = id
     argv: tuple[str, ...] = ("engines",)
     whole_project: bool = False  # on the disk, with doit's database; else the engines alone
+    order: frozenset[tuple[bool, ...]] = frozenset(PUBLISHED)
 
 
 def _older_engines(project: Project) -> None:
@@ -64,6 +76,62 @@ SCENARIOS: Final = (
 )
 
 
+def _policy(project: Project, name: str = "builder", *, signs: bool = True) -> None:
+    """Trust one key, and ask for its signature where it is this machine's."""
+    keys = make_keys(project.root / "keys", name)
+    project.signing = SigningPolicy(
+        require_signature=signs, trusted_keys=(keys.public,), private_key=keys.private if signs else None
+    )
+    project.write()
+
+
+def _signed(project: Project) -> None:
+    _policy(project)
+    _same_engines(project)
+
+
+def _older_signed_engines(project: Project) -> None:
+    _policy(project)
+    _older_engines(project)
+
+
+def _unsigned_engines(project: Project) -> None:
+    _same_engines(project)
+    _policy(project)
+
+
+def _signed_engines_and_no_key_since(project: Project) -> None:
+    _older_signed_engines(project)
+    project.signing = replace(project.signing, require_signature=False, private_key=None)
+    project.write()
+
+
+def _signed_by_another_key(project: Project) -> None:
+    _signed(project)
+    _policy(project, "second")
+    project.signer = project.signing.private_key
+    project.write()
+
+
+def _killed_before_the_signature(project: Project) -> None:
+    assert project.run(how=How(env={"STUB_MODE": "die:rename:4"})).status == 9
+
+
+SIGNING: Final = (
+    Scenario("signed, cold, new directories", cache="a/b/engines", before=_policy),
+    Scenario("signed, rebuild over older signed engines", before=_older_signed_engines),
+    Scenario("signed, over engines that nobody signed", before=_unsigned_engines),
+    Scenario("no longer signed, rebuild over signed engines", before=_signed_engines_and_no_key_since),
+    Scenario("signed by another key", before=_signed_by_another_key, argv=("sign",), order=frozenset(SIGNED_ALONE)),
+    Scenario(
+        "signed, after a build that was killed before it signed",
+        before=_policy,
+        since=_killed_before_the_signature,
+        whole_project=True,
+    ),
+)
+
+
 class Rig:
     """One scenario on one disk, ready to be cut again and again."""
 
@@ -79,18 +147,28 @@ class Rig:
                 self.project.write()
             self.project.behave(size=700_000)
             scenario.before(self.project)
-            self._old = self._bytes()
+            self._old = self._since = self._bytes()
         disk.keep()
 
     def faults(self) -> list[Fault | None]:
         """Return a kill before every changing call of this run, and none at all."""
-        self._begin()
-        run, log = self._run(None)
-        self._disk.umount()
-        assert run.status == 0, run.text
-        counts = calls_of(log)
+        counts = calls_of(self._recorded())
         kills = [Fault(call, n, "signal=SIGKILL") for call in CHANGING for n in range(1, counts[call] + 1)]
         return [None, *kills]
+
+    def faults_at_signatures(self) -> list[Fault]:
+        """Return those of them that are about a signature, and those that make it durable."""
+        found: list[Fault] = []
+        calls: Counter[str] = Counter()
+        behind = 0
+        for call, line in lines_of(self._recorded()):
+            calls[call] += 1
+            if call not in CHANGING:
+                continue
+            behind = _BEHIND if ".dsse.json" in line else behind - 1
+            if behind > 0:
+                found.append(Fault(call, calls[call], "signal=SIGKILL"))
+        return found
 
     def cut(self, fault: Fault | None, flag: int) -> None:
         """Kill the run at one call, cut the power, come up again, and check the promise."""
@@ -98,7 +176,8 @@ class Rig:
         try:
             run, log = self._run(fault)
             assert fault is None or fired(run, log), f"{fault} did not come to pass"
-            promised = run.models("BUILT") | run.models("REUSED")
+            promised = run.models("BUILT") | run.models("REUSED") | run.models("SIGNED")
+            assert fault is not None or promised == set(self.project.models), run.text
             self._disk.cut(flag)
             for model in self.project.models:
                 self._check_order(model)
@@ -111,29 +190,45 @@ class Rig:
         finally:
             self._disk.umount()
 
+    @cache  # noqa: B019 - a rig lives as long as its test
+    def _recorded(self) -> str:
+        """Return strace's log of the run without a fault."""
+        self._begin()
+        run, log = self._run(None)
+        self._disk.umount()
+        assert run.status == 0, run.text
+        return log
+
     def _begin(self) -> None:
         self._cases += 1
         self._disk.restore()
         self._disk.mount()
         Path(self.project.dep_file).unlink(missing_ok=True)
         self._scenario.since(self.project)
+        self._since = self._bytes()
 
     def _run(self, fault: Fault | None) -> tuple[Run, str]:
         tokens = f"{self._cases:012x}"
         return traced(self.project, engine_paths(self.project, tokens), self._scenario.argv, fault, tokens)
 
     def _bytes(self) -> dict[Path, bytes]:
-        files = (file for model in self.project.models for file in self.project.files(model))
+        files = (file for model in self.project.models for file in self._files(model))
         return {file: file.read_bytes() for file in files if file.exists()}
+
+    def _files(self, model: str) -> tuple[Path, ...]:
+        return (*self.project.files(model), self.project.envelope(model))
 
     def _check_order(self, model: str) -> None:
         """Refuse a state that publishing in order cannot leave, and a new file that is not whole."""
-        files = self.project.files(model)
+        files = self._files(model)
         now = [file.read_bytes() if file.exists() else None for file in files]
-        new = tuple(data != self._old.get(file) for file, data in zip(files, now, strict=True))
-        assert new in ORDER, f"{model}: new are {new} of engine, sidecar, record"
-        engine, sidecar, record = now
+        older = (self._old, self._since)
+        new = tuple(data not in [old.get(file) for old in older] for file, data in zip(files, now, strict=True))
+        assert new in self._scenario.order, f"{model}: new are {new} of engine, sidecar, record, signature"
+        engine, sidecar, record, _ = now
         sha256 = hashlib.sha256(engine or b"").hexdigest()
         assert not new[0] or read_payload(engine or b""), f"{model}: the engine is not whole"
         assert not new[1] or (sidecar or b"").startswith(sha256.encode()), f"{model}: the sidecar is not the engine's"
         assert not new[2] or json.loads(record or b"{}")["subject"][0]["digest"]["sha256"] == sha256
+        problem = problem_of(files[3], record or b"", self.project.signing) if new[3] else ""
+        assert not problem, f"{model}: {problem}"

@@ -14,8 +14,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
+from c10 import SigningPolicy
+
 from .drivers.stub_runtime import fingerprint, read_payload
 from .figures import FIGURES
+from .signatures import as_toml, problem_of
 
 #: Memory where there is some: fsync costs nothing there, and what it is for is tested on disks.py's disks.
 SCRATCH: Final = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None  # noqa: S108 - mkdtemp's folder for it
@@ -28,7 +31,7 @@ HOST: Final[dict[str, Any]] = {
     "sm_count": 16,
     "device_name": "Orin",
 }
-_LINE = re.compile(r"^(BUILT|REUSED|FAILED) +(\S+?):", re.MULTILINE)
+_LINE = re.compile(r"^(BUILT|REUSED|FAILED|SIGNED) +(\S+?):", re.MULTILINE)
 _DODO = """\
 import json
 from pathlib import Path
@@ -45,6 +48,19 @@ DOIT_CONFIG = {**DOIT_CONFIG, "dep_file": SETTINGS["dep_file"]}
 def task_engines():
     host = SETTINGS["host"]
     yield from engine_tasks("backbones.toml", host=HostCapabilities(**host), runtime=StubRuntime(host))
+"""
+#: Added to dodo.py where there is somebody who signs engines that are there: ``doit sign``.
+_SIGN = """
+
+def task_sign():
+    from c10 import sign_engine
+
+    def sign(model, engine):
+        sign_engine(engine, SETTINGS["signer"])
+        print(f"SIGNED {model}: by another key", flush=True)
+
+    for model, engine in SETTINGS["engines"].items():
+        yield {"name": model, "actions": [(sign, [model, engine])], "verbosity": 2}
 """
 
 
@@ -160,6 +176,8 @@ class Project:
         self.dep_file = str(root / ".doit.db")
         self.host = dict(HOST)
         self.workspace_mb = 4096
+        self.signing = SigningPolicy()
+        self.signer: Path | None = None
         self._runs = 0
         (root / "models").mkdir(parents=True)
         for model in models:
@@ -185,12 +203,16 @@ class Project:
 
     def write(self) -> None:
         """Write configuration and settings as the attributes are."""
-        lines = [f"cache_root = '{self.cache}'", f"workspace_mb = {self.workspace_mb}"]
+        lines = [f"cache_root = '{self.cache}'", f"workspace_mb = {self.workspace_mb}", *as_toml(self.signing)]
         for model in self.models:
             lines += ["[[backbones]]", f'model_name = "{model}"', f'onnx_path = "models/{model}.onnx"']
         (self.root / "backbones.toml").write_text("\n".join(lines) + "\n", "utf-8")
-        (self.root / "settings.json").write_text(json.dumps({"host": self.host, "dep_file": self.dep_file}), "utf-8")
-        (self.root / "dodo.py").write_text(_DODO, "utf-8")
+        settings: dict[str, Any] = {"host": self.host, "dep_file": self.dep_file}
+        if self.signer is not None:
+            settings["signer"] = str(self.signer)
+            settings["engines"] = {model: str(self.engine(model)) for model in self.models}
+        (self.root / "settings.json").write_text(json.dumps(settings), "utf-8")
+        (self.root / "dodo.py").write_text(_DODO + (_SIGN if self.signer else ""), "utf-8")
 
     def behave(self, **plan: Any) -> None:
         """Tell the runtime how to behave from now on."""
@@ -213,6 +235,10 @@ class Project:
         """Return engine, sidecar and record."""
         engine = self.engine(model)
         return engine, Path(f"{engine}.sha256"), Path(f"{engine}.json")
+
+    def envelope(self, model: str) -> Path:
+        """Return where the engine's signature lies, where there is one."""
+        return Path(f"{self.engine(model)}.dsse.json")
 
     def start(self, *argv: str, how: How = ORDINARY) -> Started:
         """Start ``doit argv``."""
@@ -245,7 +271,7 @@ class Project:
                 assert not problem, f"{outcome} {model}: {problem}\n{run.text}"
 
     def problem(self, model: str) -> str:
-        """Return what is wrong with a model's three files for the inputs of now; empty where nothing is."""
+        """Return what is wrong with a model's files for the inputs and the policy of now; empty where nothing is."""
         engine, sidecar, record = self.files(model)
         data = engine.read_bytes()
         head = read_payload(data)
@@ -258,7 +284,7 @@ class Project:
             return "the sidecar is not the engine's"
         if json.loads(record.read_bytes())["subject"][0]["digest"]["sha256"] != sha256:
             return "the record is not the engine's"
-        return ""
+        return problem_of(self.envelope(model), record.read_bytes(), self.signing)
 
     def temporaries(self) -> list[str]:
         """Return the temporary files in the engines' folder."""

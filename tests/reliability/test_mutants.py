@@ -17,7 +17,7 @@ from .concurrency import built_once
 from .disks import EXT4, Disk
 from .faults import Fault
 from .figures import FIGURES, NEVER
-from .powercut import SCENARIOS, Rig
+from .powercut import SCENARIOS, SIGNING, Rig, Scenario
 from .project import How, Project, Zygote
 from .test_stateful import live
 
@@ -71,6 +71,35 @@ NO_LOCK = Mutant(
     "            pass",
 )
 NO_SIZE_CHECK = Mutant("a lying write believed", "files/publish.py", "!= view.nbytes:", "< 0:")
+SIGNATURE_NOT_SYNCED = Mutant(
+    "signature not synced",
+    "building/sign.py",
+    "    publish(signature_path(engine_path), Envelope(record, (_sign(record, key),)).to_json())\n",
+    "    signature_path(engine_path).write_bytes(Envelope(record, (_sign(record, key),)).to_json())\n",
+)
+SIGNATURE_FIRST = Mutant(
+    "signature before record",
+    "building/build.py",
+    "    publish(target.record_path, content)\n    if signing_key is None:\n",
+    """
+    if signing_key is not None:
+        publish_signature(target.engine_path, content, signing_key)
+    publish(target.record_path, content)
+    if signing_key is None:
+""",
+)
+REMOVAL_NOT_SYNCED = Mutant(
+    "removal of a signature not synced",
+    "files/publish.py",
+    "        path.unlink()\n        sync_directory(path.parent)\n",
+    "        path.unlink()\n",
+)
+ADDED_SIGNATURE_NOT_SYNCED = Mutant(
+    "signature of another key not synced",
+    "building/sign.py",
+    "        publish(signature_path(engine_path), Envelope(record, (*others, _sign(record, key))).to_json())\n",
+    "        signature_path(engine_path).write_bytes(Envelope(record, (*others, _sign(record, key))).to_json())\n",
+)
 NO_TIDY = Mutant("orphans left", "plugin/reporter.py", "        tidy(sorted(self._folders))\n", "")
 _CUTS: Final = (None, *(Fault("rename", n, "signal=SIGKILL") for n in range(1, 7)))
 
@@ -94,9 +123,28 @@ def mutated(mutant: Mutant | None, folder: Path) -> Iterator[Zygote]:
 
 def _cut_everywhere(zygote: Zygote, folder: Path) -> None:
     """The power-cut check: a cold build, cut at each rename and at the end, the journal written or not."""
-    rig = Rig(SCENARIOS[0], Disk(EXT4, folder), folder, zygote)
+    _cut(SCENARIOS[0], _CUTS, zygote, folder)
+
+
+def _cut_signed(zygote: Zygote, folder: Path) -> None:
+    """A cold build that signs, cut at its end and between the first record and its signature."""
+    _cut(SIGNING[0], (None, Fault("rename", 4, "signal=SIGKILL")), zygote, folder)
+
+
+def _cut_unsigned(zygote: Zygote, folder: Path) -> None:
+    """A build that signs no longer, over engines that are signed, cut at its end."""
+    _cut(SIGNING[3], (None,), zygote, folder)
+
+
+def _cut_another_key(zygote: Zygote, folder: Path) -> None:
+    """Signatures of another key beside those that are there, cut at the end."""
+    _cut(SIGNING[4], (None,), zygote, folder)
+
+
+def _cut(scenario: Scenario, faults: tuple[Fault | None, ...], zygote: Zygote, folder: Path) -> None:
+    rig = Rig(scenario, Disk(EXT4, folder), folder, zygote)
     for flag in (1, 2):
-        for fault in _CUTS:
+        for fault in faults:
             rig.cut(fault, flag)
 
 
@@ -149,8 +197,14 @@ _ROOT: Final = pytest.mark.root
 CAUGHT_BY: Final = [
     pytest.param(NO_FILE_SYNC, _cut_everywhere, "is not whole|reported and lost", marks=_ROOT),
     pytest.param(NO_DIRECTORY_SYNC, _cut_everywhere, "new are|reported and lost", marks=_ROOT),
-    pytest.param(RECORD_FIRST, _cut_everywhere, "new are .False, False, True.", marks=_ROOT),
-    pytest.param(SIDECAR_FIRST, _cut_everywhere, "new are .False, True, False.", marks=_ROOT),
+    pytest.param(RECORD_FIRST, _cut_everywhere, "new are .False, False, True, False.", marks=_ROOT),
+    pytest.param(SIDECAR_FIRST, _cut_everywhere, "new are .False, True, False, False.", marks=_ROOT),
+    pytest.param(SIGNATURE_NOT_SYNCED, _cut_signed, "the signature is not whole|reported and lost", marks=_ROOT),
+    pytest.param(SIGNATURE_FIRST, _cut_signed, "new are .True, True, False, True.", marks=_ROOT),
+    pytest.param(REMOVAL_NOT_SYNCED, _cut_unsigned, "reported and lost", marks=_ROOT),
+    pytest.param(
+        ADDED_SIGNATURE_NOT_SYNCED, _cut_another_key, "the signature is not whole|reported and lost", marks=_ROOT
+    ),
     pytest.param(NO_SIZE_CHECK, _believe_a_disk, "BUILT alpha: not an engine", marks=_ROOT),
     pytest.param(NO_VERIFY, _flip_a_byte, "REUSED alpha: not an engine"),
     pytest.param(NO_INPUTS, _change_an_onnx, "REUSED alpha: built from other inputs"),
@@ -159,6 +213,8 @@ CAUGHT_BY: Final = [
     pytest.param(NO_INPUTS, _live, "REUSED .*: built from other inputs"),
     pytest.param(NO_TIDY, _leave_an_orphan, r"\.tmp"),
 ]
+
+_NEED_ROOT: Final = {_cut_everywhere, _cut_signed, _cut_unsigned, _cut_another_key, _believe_a_disk}
 
 
 @pytest.mark.parametrize(("mutant", "check", "says"), CAUGHT_BY, ids=lambda value: getattr(value, "name", None))
@@ -171,7 +227,7 @@ def test_each_mutant_is_caught(mutant: Mutant, check: _Check, says: str, folder:
 @pytest.mark.parametrize(
     "check",
     [
-        pytest.param(check, marks=_ROOT if check in {_cut_everywhere, _believe_a_disk} else ())
+        pytest.param(check, marks=_ROOT if check in _NEED_ROOT else ())
         for check in dict.fromkeys(param.values[1] for param in CAUGHT_BY)
         if check is not _live  # test_stateful.py does that
     ],

@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from .disks import EXT4, FILE_SYSTEMS, FLAGS, XFS, Disk, FileSystem
+from .faults import Fault
 from .figures import FIGURES
-from .powercut import SCENARIOS, Rig, Scenario
+from .powercut import SCENARIOS, SIGNING, Rig, Scenario
 from .project import Zygote
 from .real import needs_rtx, one_engine, run_and_kill, write_real_project
 
@@ -30,6 +31,24 @@ def test_what_was_reported_survives_and_nothing_wrong_is_reused(
     for fault, flag in cases:
         rig.cut(fault, flag)
         FIGURES[f"power-cut states, {system.name}"] += 1
+
+
+@pytest.mark.root
+@pytest.mark.parametrize("count", [2, pytest.param(None, marks=pytest.mark.soak)], ids=["sample", "long"])
+@pytest.mark.parametrize("scenario", SIGNING, ids=lambda scenario: scenario.name)
+@pytest.mark.parametrize("system", FILE_SYSTEMS, ids=lambda system: system.name)
+def test_no_engine_is_reused_without_the_signature_that_is_asked_for(
+    system: FileSystem, scenario: Scenario, count: int | None, folder: Path, zygote: Zygote
+) -> None:
+    rig = Rig(scenario, Disk(system, folder), folder, zygote)
+    near = [(fault, flag) for fault in rig.faults_at_signatures() for flag in FLAGS.values()]
+    others = [case for fault in rig.faults() for flag in FLAGS.values() if (case := (fault, flag)) not in near]
+    chosen = random.Random(f"{SEED} {system.name} {scenario.name}")  # noqa: S311
+    cases: list[tuple[Fault | None, int]] = [(None, FLAGS["nothing written"])]
+    cases += chosen.sample(near, count) if count else [*near, *chosen.sample(others, 40)]
+    for fault, flag in cases:
+        rig.cut(fault, flag)
+        FIGURES[f"power-cut states with signatures, {system.name}"] += 1
 
 
 @pytest.mark.root

@@ -19,6 +19,8 @@ import traceback
 from pathlib import Path
 from typing import Any
 
+import cryptography.hazmat.primitives.asymmetric.ed25519
+import cryptography.hazmat.primitives.serialization
 import doit.__main__
 import doit.cmd_run
 import portalocker
@@ -32,6 +34,7 @@ import c10.tasks
 
 #: Imported here, once. A child that has given up root may not even be able to read Python's own modules.
 WARM = (
+    cryptography,
     doit.cmd_run,
     portalocker,
     rfc8785,
