@@ -24,7 +24,7 @@ from c10.building.sign import open_signing_key, publish_signature
 from c10.corpus.target import EngineTarget
 from c10.errors import C10Error, EngineBuildError, SourceError, VerificationError
 from c10.files.digest import FileSignature
-from c10.files.locks import LOCKS_DIRECTORY, held
+from c10.files.locks import held, lock_path
 from c10.files.publish import publish, remove_orphans, unpublish
 from c10.files.sidecar import Sha256Sidecar
 from c10.proof.definition import build_definition, build_key, source_files
@@ -78,7 +78,7 @@ def _build(
     target: EngineTarget, verdict: Verdict, sources: SourceDigests, runtime: CompileEngineCallable | None
 ) -> BuildOutcome:
     signing_key = open_signing_key(target.signing)  # before minutes are spent on what could not be signed
-    with held(_locks(target) / f"{target.engine_path.name}.lock", _say_waiting(target)) as lock:
+    with held(lock_path(target.engine_path), _say_waiting(target)) as lock:
         if verdict.reason != "forced" and record_signature(target) != verdict.stamp:
             # Another process was here meanwhile.
             verdict = judge(target, sources)
@@ -90,7 +90,7 @@ def _build(
             with _device(target):
                 compiler = runtime or builtin_runtime(target.runtime, target.host)
                 if isinstance(compiler, IsolatedRuntime):
-                    compiler = compiler.inheriting(lock.descriptor)
+                    compiler = compiler.inheriting(lock)
                 record = _compile(target, sources, compiler, signing_key)
         except C10Error as error:
             _tell_what_is_left(target, verdict, error)
@@ -188,12 +188,8 @@ def _device(target: EngineTarget) -> Iterator[None]:
         yield
         return
     device = "".join(c if c.isalnum() else "-" for c in os.environ.get("CUDA_VISIBLE_DEVICES") or "0")
-    with held(_locks(target) / f"gpu-{device}.lock", _say_waiting(target)):
+    with held(lock_path(target.engine_path).with_name(f"gpu-{device}.lock"), _say_waiting(target)):
         yield
-
-
-def _locks(target: EngineTarget) -> Path:
-    return target.engine_path.parent / LOCKS_DIRECTORY
 
 
 def _say_waiting(target: EngineTarget) -> Callable[[], None]:

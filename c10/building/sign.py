@@ -7,7 +7,7 @@ from pathlib import Path
 from c10.corpus.policy import KEY_VARIABLE, SigningPolicy
 from c10.corpus.target import record_path, signature_path
 from c10.errors import InvalidSignatureError, SigningError, VerificationError
-from c10.files.locks import LOCKS_DIRECTORY, held
+from c10.files.locks import held, lock_path
 from c10.files.publish import publish
 from c10.proof.record import read_record_bytes
 from c10.proof.verdict import check_bytes
@@ -52,7 +52,7 @@ def sign_engine(engine_path: str | Path, private_key: str | Path) -> None:
     """
     engine_path = Path(engine_path)
     key = load_private_key(Path(private_key))
-    with held(engine_path.parent / LOCKS_DIRECTORY / f"{engine_path.name}.lock"):
+    with held(lock_path(engine_path)):
         verdict = check_bytes(engine_path)
         if not verdict.reusable:
             raise VerificationError(f"{engine_path}: expected an intact engine to sign, got: {verdict}")

@@ -16,9 +16,8 @@ from typing import Final, Literal
 from c10.corpus.policy import SigningPolicy
 from c10.corpus.target import PLACEHOLDER, RECORD_SUFFIX, SIGNATURE_SUFFIX
 from c10.errors import C10Error, InvalidEngineNameError
-from c10.files.busy import is_busy
 from c10.files.digest import FileDigest, digest_file
-from c10.files.locks import LOCKS_DIRECTORY
+from c10.files.locks import LOCKS_DIRECTORY, is_held
 from c10.files.naming import EngineFilenameSchema, EngineName
 from c10.files.publish import owner_of_temporary
 from c10.files.remedies import to_read
@@ -146,7 +145,7 @@ def examine(
     """
     verdict = check_bytes(stored.engine_path, engine_digest, signing)
     if not verdict.reusable:
-        if is_busy(stored.engine_path):
+        if is_held(stored.engine_path):
             return Finding(stored, "building", verdict)
         verdict = check_bytes(stored.engine_path, digest_file, signing)
     return Finding(stored, state_of(verdict), verdict)
@@ -188,7 +187,7 @@ def _leftover(path: Path, status: os.stat_result) -> Leftover:
         return Leftover(path, "foreign", status.st_size, status.st_mtime)
     # Listed before the lock is looked at: where it is free now, the file was an orphan then.
     engine_path = path.parent / engine
-    kind: LeftoverKind = "writing" if is_busy(engine_path) else "orphan"
+    kind: LeftoverKind = "writing" if is_held(engine_path) else "orphan"
     return Leftover(path, kind, status.st_size, status.st_mtime, engine_path)
 
 

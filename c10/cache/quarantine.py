@@ -1,6 +1,6 @@
 """Sets damaged engines aside: all files of one together, never deleted, never onto another file.
 
-May import errors, busy, inventory, publish and verdict.
+May import errors, inventory, locks, publish and verdict.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from pathlib import Path
 
 from c10.cache.inventory import StoredEngine, state_of
 from c10.errors import C10Error
-from c10.files.busy import reserved
+from c10.files.locks import reserved
 from c10.files.publish import make_directory, sync_directory
 from c10.proof.verdict import check_bytes
 

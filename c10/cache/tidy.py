@@ -1,4 +1,4 @@
-"""Removes what dead processes left in a folder of engines. May import busy, errors, inventory and publish."""
+"""Removes what dead processes left in a folder of engines. May import errors, inventory, locks and publish."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 from c10.cache.inventory import engine_of_temporary
 from c10.errors import PublishError
-from c10.files.busy import reserved
+from c10.files.locks import reserved
 from c10.files.publish import orphans, remove_orphans
 
 

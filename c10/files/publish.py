@@ -42,11 +42,6 @@ class StagedFile:
             os.rename(self.temporary, self.path)  # noqa: PTH104 - the system call that is meant
             sync_directory(self.path.parent)
 
-    def discard(self) -> None:
-        """Remove the temporary file; nothing where it was committed."""
-        with suppress(OSError):
-            self.temporary.unlink()
-
 
 @contextmanager
 def staged(path: Path, data: bytes | bytearray | memoryview) -> Iterator[StagedFile]:

@@ -36,11 +36,6 @@ class ImageContents:
     engines: tuple[dict[str, Any], ...]
     labels: dict[str, str]
 
-    @property
-    def corpus_digest(self) -> str:
-        """The SHA-256 that names the engines and what they were built from, and nothing of when or where."""
-        return self.labels["c10.corpus.digest"]
-
     def manifest(self) -> bytes:
         """Return the list of engines, as it lies beside them."""
         manifest = {"c10_schema_version": _SCHEMA_VERSION, "labels": self.labels, "engines": list(self.engines)}
