@@ -93,7 +93,43 @@ def test_another_precision_is_not_needed(folder: Path) -> None:
     assert {(item["kind"], item["why"]) for item in document["items"]} == {
         ("other_precision", "fp32; the corpus wants fp16")
     }
-    assert "none of the engines that backbones.toml needs here exists yet" in command(folder, "engines-prune").stdout
+
+
+def test_where_nothing_that_is_needed_exists_it_doubts_first(folder: Path) -> None:
+    """Another host's cache, or another corpus: what would go is somebody's whole fleet."""
+    (folder / "engines").rename(folder / "mine")
+    jetson = add_jetson_engines(folder, "left_eye", "right_eye")
+    doubt = "Is this the right host, and the right corpus (--config FILE)? If both are right: doit engines-prune"
+    text = command(folder, "engines-prune", "--keep-hosts").stdout
+    assert "Nothing to prune" in text
+    text = command(folder, "engines-prune").stdout
+    assert f"Note: no engine that backbones.toml needs here exists. {doubt} --delete --force\n" in text
+    assert "Delete them with" not in text
+    before = untouched(folder)
+    for form in ((), ("--json",)):
+        done = command(folder, "engines-prune", "--delete", *form, rc=3)
+        assert done.stdout == ""
+        assert done.stderr.startswith("ERROR: engines: expected an engine that backbones.toml needs here (Linux ")
+        assert "), got none: 2 items, " in done.stderr
+        assert " would go. Nothing was deleted.\n" in done.stderr
+        assert done.stderr.endswith(f"\n{doubt} --delete --force\n")
+    assert untouched(folder) == before
+    assert "Deleted: 2 items, " in command(folder, "engines-prune", "--delete", "--force").stdout
+    assert [path for path in jetson if path.exists()] == []
+
+
+def test_the_orphan_of_a_first_build_is_no_matter_of_doubt(tmp_path: Path) -> None:
+    folder = cold_corpus(tmp_path / "checkout")
+    (folder / "engines").mkdir()
+    orphan = leave_orphan(folder / "engines" / "left_eye__sm80.86.89.120+_jpnone_rtx1.7_fp32.engine")
+    assert "Deleted: 1 item, " in command(folder, "engines-prune", "--delete").stdout
+    assert not orphan.exists()
+
+
+def test_force_alone_deletes_nothing(folder: Path) -> None:
+    (jetson,) = add_jetson_engines(folder, "left_eye")
+    assert "Nothing was deleted." in command(folder, "engines-prune", "--force").stdout
+    assert jetson.exists()
 
 
 def test_what_is_being_built_stays(folder: Path) -> None:

@@ -5,6 +5,7 @@ May import doit and all but the tasks.
 
 from __future__ import annotations
 
+import shlex
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -25,16 +26,17 @@ from c10.commands.base import (
     write,
     write_json,
 )
-from c10.commands.planning import refuse_empty
+from c10.commands.planning import describe_host, refuse_empty
 from c10.commands.reading import cache_inventories, is_missing
 from c10.commands.text import age, count, megabytes, table
 from c10.corpus.config import C10ProvisioningConfig
 from c10.corpus.target import EngineTarget, record_path
-from c10.errors import PublishError, RecordError
-from c10.files.busy import reserved
+from c10.errors import C10Error, PublishError, RecordError
+from c10.files.locks import reserved
 from c10.files.naming import EngineFilenameSchema, EngineName
 from c10.proof.record import read_record
 
+_DOUBT: Final = "Is this the right host, and the right corpus (--config FILE)? If both are right:"
 _HOST_FIELDS: Final = ("sm", "jp", "runtime", "trt")
 
 
@@ -64,11 +66,12 @@ class EnginesPrune(EngineCommand):
     doc_description = (
         "Looks in the cache_root of the corpus for engines of other hosts, of models that left the corpus and of other "
         "precisions, and for temporary files of builds that died. Deletes nothing without --delete, and never what "
-        "the corpus uses here, what is being built, or a file that is not c10's.\n\n"
+        "the corpus uses here, what is being built, or a file that is not c10's. Where none of the engines that the "
+        "corpus needs here exists, the host or the corpus may be the wrong one: then --delete asks for --force.\n\n"
         "Exit status:\n"
         "0: done\n"
         "1: something could not be deleted\n"
-        "3: could not look (wrong option or configuration)"
+        "3: could not look (wrong option or configuration), or would not delete without --force"
     )
     cmd_options = (
         OPTION_CONFIG,
@@ -78,6 +81,13 @@ class EnginesPrune(EngineCommand):
             "type": bool,
             "default": False,
             "help": "delete what is listed",
+        },
+        {
+            "name": "force",
+            "long": "force",
+            "type": bool,
+            "default": False,
+            "help": "with --delete: also where none of the engines that the corpus needs here exists",
         },
         {
             "name": "keep_hosts",
@@ -100,11 +110,14 @@ class EnginesPrune(EngineCommand):
         found = [item for inventory in inventories for item in unneeded(inventory, targets)]
         if options["keep_hosts"]:
             found = [item for item in found if item.kind != "other_host"]
+        doubtful = _is_doubtful(found, targets)
+        if doubtful and options["delete"] and not options["force"]:
+            raise _refusal(options, config.cache_root, found, targets)
         failures = {item: problem for item in found if (problem := _delete(item))} if options["delete"] else {}
         if options["as_json"]:
             write_json(_document(options, inventories, found, failures))
         else:
-            write(_lines(options, inventories, found, failures, targets))
+            write(_lines(options, inventories, found, failures, doubtful=doubtful))
         return NOT_OK if failures else OK
 
 
@@ -133,6 +146,21 @@ def unneeded(inventory: Inventory, targets: Sequence[EngineTarget]) -> Iterator[
                 kind="orphan",
                 why="left by a build that died",
             )
+
+
+def _is_doubtful(found: Sequence[Unneeded], targets: Sequence[EngineTarget]) -> bool:
+    """Whether engines would go where nothing that is needed exists: this may be the wrong host, or the wrong corpus."""
+    return any(item.kind != "orphan" for item in found) and all(is_missing(target.engine_path) for target in targets)
+
+
+def _refusal(
+    options: dict[str, Any], cache_root: Path, found: Sequence[Unneeded], targets: Sequence[EngineTarget]
+) -> C10Error:
+    return C10Error(
+        f"{cache_root}: expected an engine that {options['config_file']} needs here ({describe_host(targets)}), got "
+        f"none: {_total(found)} would go. Nothing was deleted.",
+        remedy=f"{_DOUBT} {_command(options, '--delete', '--force')}",
+    )
 
 
 def _reason(name: EngineName, wanted: Sequence[EngineName]) -> tuple[str, str]:
@@ -181,7 +209,8 @@ def _lines(
     inventories: Sequence[Inventory],
     found: Sequence[Unneeded],
     failures: dict[Unneeded, str],
-    targets: Sequence[EngineTarget],
+    *,
+    doubtful: bool,
 ) -> Iterator[str]:
     file, kept = options["config_file"], sum(len(i.engines) for i in inventories)
     kept -= sum(item.kind != "orphan" for item in found)
@@ -201,27 +230,34 @@ def _lines(
     ]
     yield from table(rows, right=(0, 1, 2))
     yield ""
-    yield from _conclusion(options, found, failures)
+    yield from _deleted(found, failures) if options["delete"] else _listed(options, found, doubtful=doubtful)
     yield f"Kept: {count(kept, 'engine')}."
-    if all(is_missing(target.engine_path) for target in targets):
-        yield f"Note: none of the engines that {file} needs here exists yet. Is this the right host and corpus?"
 
 
-def _conclusion(options: dict[str, Any], found: Sequence[Unneeded], failures: dict[Unneeded, str]) -> Iterator[str]:
-    gone = [item for item in found if item not in failures]
-    total = f"{count(len(gone), 'item')}, {megabytes(sum(item.size for item in gone))}"
-    if not options["delete"]:
-        yield f"{total} not needed by {options['config_file']} here. Nothing was deleted."
-        yield f"Delete them with: doit engines-prune {_same_options(options)}--delete"
-        return
-    yield f"Deleted: {total}."
+def _listed(options: dict[str, Any], found: Sequence[Unneeded], *, doubtful: bool) -> Iterator[str]:
+    file = options["config_file"]
+    yield f"{_total(found)} not needed by {file} here. Nothing was deleted."
+    if doubtful:
+        yield f"Note: no engine that {file} needs here exists. {_DOUBT} {_command(options, '--delete', '--force')}"
+    else:
+        yield f"Delete them with: {_command(options, '--delete')}"
+
+
+def _deleted(found: Sequence[Unneeded], failures: dict[Unneeded, str]) -> Iterator[str]:
+    yield f"Deleted: {_total([item for item in found if item not in failures])}."
     if failures:
         yield f"Not deleted: {count(len(failures), 'item')}; the reason stands in its line."
 
 
-def _same_options(options: dict[str, Any]) -> str:
-    config = "" if options["config_file"] == OPTION_CONFIG["default"] else f"--config {options['config_file']} "
-    return config + ("--keep-hosts " if options["keep_hosts"] else "")
+def _total(items: Sequence[Unneeded]) -> str:
+    return f"{count(len(items), 'item')}, {megabytes(sum(item.size for item in items))}"
+
+
+def _command(options: dict[str, Any], *more: str) -> str:
+    """Return the same command with ``more`` options."""
+    config = [] if options["config_file"] == OPTION_CONFIG["default"] else ["--config", options["config_file"]]
+    keep = ["--keep-hosts"] if options["keep_hosts"] else []
+    return shlex.join(["doit", "engines-prune", *config, *keep, *more])
 
 
 def _document(
