@@ -67,8 +67,8 @@ NO_INPUTS = Mutant("inputs not compared", "proof/verdict.py", "build_key(definit
 NO_LOCK = Mutant(
     "no lock",
     "files/locks.py",
-    "            lock(file, LockFlags.EXCLUSIVE | LockFlags.NON_BLOCKING)",
-    "            pass",
+    "        lock(file, LockFlags.EXCLUSIVE if wait else LockFlags.EXCLUSIVE | LockFlags.NON_BLOCKING)",
+    "        pass",
 )
 NO_SIZE_CHECK = Mutant("a lying write believed", "files/publish.py", "!= view.nbytes:", "< 0:")
 SIGNATURE_NOT_SYNCED = Mutant(
