@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -14,6 +15,8 @@ import pytest
 from harness import Corpus, flip_byte, run, snapshot
 
 from c10.cache.inventory import cache_directories, examine, take_inventory
+from c10.cache.quarantine import Quarantine
+from c10.cache.tidy import tidy
 from c10.errors import C10Error
 
 HOLD = """
@@ -130,6 +133,65 @@ def test_leftovers_are_told_apart(cache: Corpus) -> None:
     assert kinds() == {temporary.name: "orphan", **foreign}
     with held_elsewhere(engine):
         assert kinds()[temporary.name] == "writing"
+
+
+FOREIGN = (
+    ".syncthing.{engine}.tmp",
+    ".{engine}.tmp",
+    ".{engine}.part.tmp",
+    ".{engine}.0123456789abcde.tmp",
+    ".{engine}.0123456789abcdef0.tmp",
+    ".{engine}.0123456789ABCDEF.tmp",
+    "{engine}.0123456789abcdef.tmp",
+    ".{engine}.0123456789abcdef.tmp.bak",
+    ".notes.engine-study.tmp",
+)
+
+
+def test_temporary_files_of_other_programs_stay_through_builds_and_tidying(cache: Corpus) -> None:
+    engine = cache.engine("lightglue")
+    own = engine.with_name(f".{engine.name}.json.0123456789abcdef.tmp")
+    foreign = [engine.with_name(name.format(engine=engine.name)) for name in FOREIGN]
+    for path in foreign[:-1]:
+        path.write_text(path.name)
+    foreign[-1].mkdir()
+    (foreign[-1] / "page").write_text("mine")
+    own.write_text("of a build that was killed")
+    before = {path: content for path, content in snapshot(cache.engines).items() if "tmp" in path}
+
+    def left() -> dict[str, tuple[bytes, int]]:
+        return {path: content for path, content in snapshot(cache.engines).items() if "tmp" in path}
+
+    assert len(before) == len(FOREIGN) + 1
+    del before[own.name]
+    cache.onnx("lightglue").write_bytes(cache.onnx("aliked").read_bytes())
+    assert run("doit", cache).calls == ["lightglue"]
+    assert left() == before
+    own.write_text("of another")
+    tidy([cache.engines])
+    assert left() == before
+
+
+def test_quarantine_of_two_directories_loses_nothing_where_names_are_the_same(cache: Corpus, tmp_path: Path) -> None:
+    other = cache.folder / "engines of another board"
+    shutil.copytree(cache.engines, other)
+    flip_byte(cache.engine("aliked"))
+    for name in ("lightglue", "aliked"):
+        (other / cache.engine(name).name).write_bytes(f"damaged in another way, {name}".encode())
+    flip_byte(cache.engine("lightglue"))
+    damaged = [
+        finding.stored
+        for directory in (cache.engines, other)
+        for finding in map(examine, take_inventory(directory).engines)
+        if finding.state == "damaged"
+    ]
+    files = sorted((path.name, path.read_bytes()) for stored in damaged for path in stored.files)
+    quarantine = Quarantine(tmp_path / "aside")
+    folders = [quarantine.take(stored) for stored in damaged]
+    kept = [path for path in (tmp_path / "aside").rglob("*") if path.is_file()]
+    assert sorted((path.name, path.read_bytes()) for path in kept) == files
+    assert len(files) == 12
+    assert folders[0] == folders[1] != folders[2] == folders[3]  # one folder a run, until a name is taken
 
 
 def test_an_engine_is_all_its_files(cache: Corpus) -> None:
