@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import time
 from pathlib import Path
 from typing import Any
 
 import pytest
+from harness import MODELS, Corpus, onnx_with_external_data, run
 from hypothesis import given
 from hypothesis import strategies as st
 
 from c10.errors import SourceError
 from c10.files.digest import FileDigest, FileSignature, digest_file
+from c10.proof.definition import source_files
 from c10.proof.sources import SourceDigests
 
 
@@ -149,3 +152,56 @@ def test_stands_asks_the_file_again(source: Path) -> None:
     assert not digests.stands(source, signature)
     source.unlink()
     assert not digests.stands(source, signature)
+
+
+def recorded(corpus: Corpus, model: str) -> list[str]:
+    """Return the roles of the files that the engine was built from."""
+    statement = json.loads(Path(f"{corpus.engine(model)}.json").read_bytes())
+    return [entry["name"] for entry in statement["predicate"]["buildDefinition"]["resolvedDependencies"]]
+
+
+def test_two_plugins_of_one_file_name_are_two_sources(corpus: Corpus) -> None:
+    model = MODELS[0]
+    for folder in "ab":
+        (corpus.folder / folder).mkdir()
+        (corpus.folder / folder / "libx.so").write_bytes(folder.encode())
+    corpus.backbone[model] = {"plugins": ["a/libx.so", "b/libx.so"]}
+    assert run("doit", corpus).outcomes[model] == "BUILT"
+    assert recorded(corpus, model) == ["onnx", "plugin:libx.so#1", "plugin:libx.so#2"]
+    for folder, order in (("a", 1), ("b", 2)):
+        assert run("doit", corpus).calls == []
+        (corpus.folder / folder / "libx.so").write_bytes(b"other code")
+        changed = run("doit", corpus)
+        assert changed.calls == [model]
+        assert f"plugin library libx.so#{order} changed" in changed.reason(model)
+    (corpus.folder / "a" / "libx.so").write_bytes(b"a")
+    assert run("doit", corpus).calls == [model]
+    corpus.backbone[model] = {"plugins": ["b/libx.so", "a/libx.so"]}
+    assert run("doit", corpus).calls == [model]  # they are loaded in another order
+
+
+def test_a_model_that_is_exchanged_while_it_is_listed_is_refused(
+    corpus: Corpus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = MODELS[0]
+    new = corpus.folder / "new.onnx"
+    for path, location in ((corpus.onnx(model), "old.bin"), (new, "new.bin")):
+        path.write_bytes(onnx_with_external_data(location))
+        (corpus.onnx(model).parent / location).write_bytes(location.encode())
+
+    def exchange(*arguments: Any) -> dict[str, Path]:
+        files = source_files(*arguments)
+        if new.exists():
+            new.replace(corpus.onnx(model))
+        return files
+
+    with monkeypatch.context() as patch:
+        patch.setattr("c10.building.build.source_files", exchange)
+        refused = run("EngineCompiler", corpus)
+    assert isinstance(refused.error, SourceError)
+    assert "expected sources that stay as they are" in refused.error.message
+    assert str(corpus.onnx(model)) in refused.error.message
+    assert run("doit", corpus).outcomes[model] == "BUILT"
+    assert recorded(corpus, model) == ["external_data:new.bin", "onnx"]
+    (corpus.onnx(model).parent / "new.bin").write_bytes(b"other weights")
+    assert run("doit", corpus).calls == [model]
