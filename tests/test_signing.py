@@ -244,6 +244,22 @@ def test_a_build_without_a_key_leaves_no_signature_of_the_older_engine(corpus: C
     assert engine_files(corpus, "aliked")[2].exists()
 
 
+def test_the_removal_of_an_older_signature_is_made_durable(
+    corpus: Corpus, keys: KeyPair, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    built(require(corpus, keys, private=keys.private))
+    set_policy(corpus)
+    corpus.onnx(MODEL).write_bytes(corpus.onnx("aliked").read_bytes())
+    envelope, synced = engine_files(corpus)[2], []
+
+    def sync(directory: Path) -> None:
+        synced.append((directory, envelope.exists()))
+
+    monkeypatch.setattr("c10.files.publish.sync_directory", sync)
+    assert run("EngineCompiler", corpus).outcomes[MODEL] == "BUILT"
+    assert synced[-1] == (corpus.engines, False)
+
+
 def test_rotation(corpus: Corpus, keys: KeyPair, tmp_path: Path) -> None:
     new = make_keys(tmp_path / "keys", "new")
     built(require(corpus, keys, private=keys.private))
