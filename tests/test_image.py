@@ -21,8 +21,10 @@ from pem_keys import make_keys
 
 from c10 import DigestMismatchError, HostCapabilities, ImageError, SigningPolicy, VerificationError, load_engine
 from c10.building.wanted import corpus_targets
+from c10.corpus.target import record_path
 from c10.image import builders
 from c10.image.contents import collect, write_tar
+from c10.proof.verdict import Verdict, check_bytes
 
 IMAGE_DODO = (
     DODO
@@ -252,6 +254,31 @@ def test_only_engines_that_are_proved_are_packed(
     with pytest.raises(VerificationError, match="signature_missing"):
         collect([replace(target, signing=policy) for target in targets])
     assert list(tmp_path.glob("*engines.tar*")) == []
+
+
+def test_what_is_packed_is_what_was_judged(checkout: Corpus, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Another build that publishes while the image is made: its record is of no engine in it."""
+    assert checkout.doit("engines").returncode == 0
+    monkeypatch.chdir(checkout.folder)
+    host, runtime = planned()
+    targets = corpus_targets("backbones.toml", host=host, runtime=runtime)
+    record = record_path(checkout.engine("aliked"))
+    judged = record.read_bytes()
+    contents = collect(targets)
+    record.write_bytes(b"of another build")
+    write_tar(contents, tmp_path / "engines.tar")
+    assert (unpack(tmp_path / "engines.tar", tmp_path / "elsewhere") / record.name).read_bytes() == judged
+
+    def check_and_change(*arguments: Any, **options: Any) -> Verdict:
+        record.write_bytes(judged)
+        verdict = check_bytes(*arguments, **options)
+        record.write_bytes(b"of another build")
+        return verdict
+
+    record.write_bytes(judged)
+    monkeypatch.setattr("c10.image.contents.check_bytes", check_and_change)
+    with pytest.raises(VerificationError, match="got a change while they were looked at"):
+        collect(targets)
 
 
 def test_a_builder_that_is_not_there_is_told(checkout: Corpus, monkeypatch: pytest.MonkeyPatch) -> None:

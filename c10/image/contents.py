@@ -1,7 +1,8 @@
 """What an image of engines holds: their files, a list of them, labels. May import digest, errors, naming,
 publish, target and verdict.
 
-Engines go in byte for byte; each is hashed while it is copied, so none goes in that is not the recorded one.
+What goes in is what was judged: an engine is hashed while it is copied, and the small files beside it are kept from
+before they were judged.
 """
 
 from __future__ import annotations
@@ -12,13 +13,14 @@ import json
 import os
 import tarfile
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, Final
 
 from c10.corpus.target import EngineTarget
 from c10.errors import DigestMismatchError, UnreadableEngineError, VerificationError
-from c10.files.digest import open_regular
+from c10.files.digest import open_regular, read_regular
 from c10.files.naming import EngineFilenameSchema
 from c10.files.publish import StagedFile, make_directory, temporary_path
 from c10.proof.verdict import Verdict, check_bytes
@@ -26,13 +28,14 @@ from c10.proof.verdict import Verdict, check_bytes
 FOLDER: Final = "engines"
 MANIFEST: Final = "manifest.json"
 _SCHEMA_VERSION: Final = 1
+_SMALL_MAX: Final = 16 << 20  # bytes; sidecar, record and signature have kilobytes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ImageContents:
     """The engines of an image, proved intact, and what is said of them together."""
 
-    files: tuple[Path, ...]
+    files: dict[Path, bytes | None]  # None: an engine, read when it is packed
     engines: tuple[dict[str, Any], ...]
     labels: dict[str, str]
 
@@ -45,9 +48,15 @@ class ImageContents:
 def collect(targets: Iterable[EngineTarget]) -> ImageContents:
     """Return what an image of these engines holds. Raises VerificationError for one that is not intact."""
     targets = sorted(targets, key=lambda target: target.engine_path.name)
+    files = _files(targets)
     engines = tuple(_describe(target) for target in targets)
+    if _files(targets) != files:
+        raise VerificationError(
+            "image: expected engines that stay as they are, got a change while they were looked at",
+            remedy="Run `doit image` again once nothing builds or copies engines.",
+        )
     return ImageContents(
-        files=tuple(path for target in targets for path in target.files()),
+        files=files,
         engines=engines,
         labels=_labels(targets, engines),
     )
@@ -73,6 +82,17 @@ def write_tar(contents: ImageContents, path: Path) -> StagedFile:
     finally:
         temporary.unlink(missing_ok=True)
     return staged
+
+
+def _files(targets: list[EngineTarget]) -> dict[Path, bytes | None]:
+    """Return what is packed, in order; what cannot be read is told when the engine is judged."""
+    found: dict[Path, bytes | None] = {}
+    for target in targets:
+        found[target.engine_path] = None
+        for path in (path for path in target.files() if path != target.engine_path):
+            with suppress(OSError):
+                found[path] = read_regular(path, _SMALL_MAX)
+    return found
 
 
 def _describe(target: EngineTarget) -> dict[str, Any]:
@@ -109,17 +129,27 @@ def _fill(tar: tarfile.TarFile, contents: ImageContents) -> None:
     folder.type, folder.mode = tarfile.DIRTYPE, 0o755
     tar.addfile(folder)
     digests = {engine["name"]: engine["sha256"] for engine in contents.engines}
-    for path in contents.files:
-        try:
-            with open(open_regular(path), "rb") as file:  # noqa: PTH123 - a descriptor, not a path
-                source = _Hashed(file)
-                tar.addfile(_entry(path.name, os.fstat(file.fileno()).st_size), source)  # type: ignore[arg-type]
-        except OSError as error:
-            raise UnreadableEngineError(f"{path}: image: expected a readable file, got {error}") from error
-        if source.sha256.hexdigest() != digests.get(path.name, source.sha256.hexdigest()):
-            raise DigestMismatchError(f"{path}: image: expected a file that stays as it is, got a change")
-    manifest = contents.manifest()
-    tar.addfile(_entry(MANIFEST, len(manifest)), io.BytesIO(manifest))
+    for path, content in contents.files.items():
+        if content is None:
+            _add_engine(tar, path, digests[path.name])
+        else:
+            _add(tar, path.name, content)
+    _add(tar, MANIFEST, contents.manifest())
+
+
+def _add(tar: tarfile.TarFile, name: str, content: bytes) -> None:
+    tar.addfile(_entry(name, len(content)), io.BytesIO(content))
+
+
+def _add_engine(tar: tarfile.TarFile, path: Path, sha256: str) -> None:
+    try:
+        with open(open_regular(path), "rb") as file:  # noqa: PTH123 - a descriptor, not a path
+            source = _Hashed(file)
+            tar.addfile(_entry(path.name, os.fstat(file.fileno()).st_size), source)  # type: ignore[arg-type]
+    except OSError as error:
+        raise UnreadableEngineError(f"{path}: image: expected a readable file, got {error}") from error
+    if source.sha256.hexdigest() != sha256:
+        raise DigestMismatchError(f"{path}: image: expected a file that stays as it is, got a change")
 
 
 def _entry(name: str, size: int) -> tarfile.TarInfo:
