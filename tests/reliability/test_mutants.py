@@ -64,6 +64,7 @@ NO_VERIFY = Mutant(
     "actual = engine_digest(engine_path)._replace(sha256=expected)",
 )
 NO_INPUTS = Mutant("inputs not compared", "proof/verdict.py", "build_key(definition) == record.build_key", "definition")
+NO_SIGNATURE = Mutant("signatures not looked at", "proof/verdict.py", "if signing == SigningPolicy():", "if record:")
 NO_LOCK = Mutant(
     "no lock",
     "files/locks.py",
@@ -164,6 +165,14 @@ def _change_an_onnx(zygote: Zygote, folder: Path) -> None:
     assert project.run().models("BUILT") == {"alpha"}
 
 
+def _exchange_a_signature(zygote: Zygote, folder: Path) -> None:
+    project = Project(folder / "project", zygote)
+    SIGNING[0].before(project)
+    project.run()
+    project.envelope("alpha").write_bytes(project.envelope("beta").read_bytes())
+    assert project.run().models("BUILT") == {"alpha"}
+
+
 def _four_at_once(zygote: Zygote, folder: Path) -> None:
     built_once(Project(folder / "project", zygote), 4)
 
@@ -208,6 +217,7 @@ CAUGHT_BY: Final = [
     pytest.param(NO_SIZE_CHECK, _believe_a_disk, "BUILT alpha: not an engine", marks=_ROOT),
     pytest.param(NO_VERIFY, _flip_a_byte, "REUSED alpha: not an engine"),
     pytest.param(NO_INPUTS, _change_an_onnx, "REUSED alpha: built from other inputs"),
+    pytest.param(NO_SIGNATURE, _exchange_a_signature, "REUSED alpha: the signature is of another record"),
     pytest.param(NO_LOCK, _four_at_once, "engine.*engine.*engine"),
     pytest.param(NO_VERIFY, _live, "REUSED .*: not an engine|the sidecar is not"),
     pytest.param(NO_INPUTS, _live, "REUSED .*: built from other inputs"),
