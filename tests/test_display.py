@@ -97,6 +97,33 @@ def test_a_terminal_shows_the_build_and_keeps_the_lines(checkout: Path, width: i
     assert not any(re.match(r"(resnet50|squeezenet) +\w", line) for line in last), "a drawing was left behind"
 
 
+@pytest.mark.skipif(shutil.which("tmux") is None, reason="needs tmux: apt-get install tmux")
+def test_ctrl_c_on_a_terminal_leaves_no_drawing_behind(checkout: Path) -> None:
+    """What the terminal echoes (^C) stands behind the last line that is drawn, and must not push it off its place."""
+    session = f"c10-interrupt-{time.monotonic_ns()}"
+    (checkout / "session.sh").write_text(
+        f"trap : INT; unset COLUMNS LINES; {sys.executable} -m doit -n 2 engines; echo status=$?; sleep 60"
+    )
+    tmux = ["tmux", "-L", session]
+    start = [*tmux, "new-session", "-d", "-x", "80", "-y", "40", "-c", str(checkout), "bash session.sh"]
+    subprocess.run(start, check=True)
+    try:
+        shown, sent, deadline = "", False, time.monotonic() + 120
+        while "status=" not in shown and time.monotonic() < deadline:
+            time.sleep(0.05)
+            shown = subprocess.run([*tmux, "capture-pane", "-p"], capture_output=True, text=True, check=True).stdout
+            if not sent and re.search(r"^resnet50 .* s$", shown, re.MULTILINE):
+                sent = bool(subprocess.run([*tmux, "send-keys", "C-c"], check=True))
+    finally:
+        subprocess.run([*tmux, "kill-server"], check=False)
+    lines = [line.rstrip() for line in shown.splitlines() if line.strip()]
+    assert lines[-1] == "status=130"
+    text = "".join(lines[:-1])
+    assert re.search(r"engines: \d built, 0 reused, 0 failed, [2-4] not tried in ", text)
+    assert text.endswith("; no half-made engine is left. Run the same command to go on.")
+    assert not any(re.match(r"(resnet50|squeezenet) +\w", line) for line in lines), "a drawing was left behind"
+
+
 def test_a_long_build_gives_signs_of_life() -> None:
     stream = io.StringIO()
     CHANNEL.open()

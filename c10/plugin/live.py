@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 _BAR_WIDTH: Final = 24  # columns
 _NARROW: Final = 60  # columns; below, the bar is left out before a name is cut
 _WIDE: Final = 100  # columns; a wider line would part a bar from its name
+_ECHO: Final = 2  # columns: the terminal writes ^C behind the last line, and must not begin another
 _REFRESH_HZ: Final = 10
 _COLOURS: Final = {"BUILT ": "32", "REUSED": "2", "FAILED": "1;31"}  # SGR: green, faint, bold red
 
@@ -83,7 +84,7 @@ class LiveDisplay:
         table.add_column(no_wrap=True, overflow="ellipsis", ratio=1)
         table.add_column(no_wrap=True, width=_BAR_WIDTH if width >= _NARROW else 0)
         table.add_column(no_wrap=True, justify="right")
-        table.width = min(width, _WIDE)
+        table.width = min(width - _ECHO, _WIDE)
         for build in self._builds:
             bar: Any = ""
             if build.estimate_s and width >= _NARROW:

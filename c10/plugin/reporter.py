@@ -172,6 +172,8 @@ class EngineReporter(RunReporter):
 
     def complete_run(self) -> None:
         """Close the display."""
+        if is_interrupted():
+            show_no_traceback()
         try:
             super().complete_run()
             if is_interrupted():
@@ -180,7 +182,6 @@ class EngineReporter(RunReporter):
             self._display.close()
 
     def _interrupted(self) -> None:
-        show_no_traceback()
         unfinished = ", ".join(t.model_name for name, t in self._building.items() if name in self._waiting)
         lost = f"{unfinished} not finished" if unfinished else "between two tasks"
         self._display.write(f"interrupted: {lost}; no half-made engine is left. Run the same command to go on.\n")
