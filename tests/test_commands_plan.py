@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from command_corpus import add_jetson_engines, as_json, cold_corpus, command, untouched, warm_corpus
-from harness import Corpus, doit, flip_byte, run
+from harness import Corpus, doit, flip_byte, onnx_with_external_data, run
 from networks import matmul_network
 
 
@@ -54,13 +54,54 @@ def test_a_cold_corpus_is_built_and_nobody_knows_how_long(tmp_path: Path) -> Non
     assert not (folder / "engines").exists()
 
 
-def test_a_missing_model_is_said(tmp_path: Path) -> None:
+UNREADABLE = "models/left_eye.onnx: expected a readable ONNX file, got No such file or directory"
+
+
+def test_what_cannot_be_built_is_blocked_and_not_counted_as_to_build(tmp_path: Path) -> None:
     folder = cold_corpus(tmp_path / "checkout")
     (folder / "models" / "left_eye.onnx").unlink()
-    assert plan(folder)["left_eye"] == (
-        "build",
-        "no engine yet; models/left_eye.onnx is not there yet, and has to be for the build",
-    )
+    document = as_json(folder, "engines-plan")
+    assert [(e["action"], e["why"]) for e in document["engines"]] == [
+        ("blocked", f"no engine yet; {UNREADABLE}"),
+        ("build", "no engine yet"),
+    ]
+    assert document["counts"] == {"blocked": 1, "build": 1}
+    lines = command(folder, "engines-plan").stdout.splitlines()
+    assert [line.split()[:2] for line in lines[3:5]] == [["left_eye", "blocked"], ["right_eye", "build"]]
+    assert lines[6:] == [
+        "1 of 2 engines to build. Build them with: doit --continue engines",
+        "1 of 2 engines blocked: the line names the file that a build needs. Put it there, readable, and look again.",
+    ]
+
+
+def test_a_blocked_corpus_is_not_told_to_build(folder: Path) -> None:
+    (folder / "models" / "left_eye.onnx").unlink()
+    flip_byte(next((folder / "engines").glob("left_eye*.engine")))
+    assert as_json(folder, "engines-plan")["estimated_s"] is None
+    text = command(folder, "engines-plan").stdout
+    assert "digest_mismatch: the engine's bytes" in text
+    assert text.count(UNREADABLE) == 1
+    assert text.splitlines()[-1].startswith("1 of 2 engines blocked: ")
+    assert "to build" not in text
+
+
+def test_an_intact_engine_without_its_onnx_is_blocked(folder: Path) -> None:
+    (folder / "models" / "left_eye.onnx").unlink()
+    assert plan(folder)["left_eye"] == ("blocked", f"a source file cannot be read ({UNREADABLE.replace('ONNX ', '')})")
+
+
+def test_every_file_that_a_build_needs_may_block(tmp_path: Path) -> None:
+    folder = cold_corpus(tmp_path / "checkout")
+    with (folder / "backbones.toml").open("a") as config:  # of the right eye
+        config.write('plugins = ["none.so"]\n')
+    (folder / "models" / "left_eye.onnx").write_bytes(onnx_with_external_data("weights.bin"))
+    assert plan(folder) == {
+        "left_eye": (
+            "blocked",
+            "no engine yet; models/weights.bin: expected a readable file, got No such file or directory",
+        ),
+        "right_eye": ("blocked", "no engine yet; none.so: expected a readable file, got No such file or directory"),
+    }
 
 
 def test_an_engine_that_is_gone_has_no_new_name(jetson: Corpus) -> None:

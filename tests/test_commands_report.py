@@ -103,6 +103,19 @@ def test_stale_and_missing_engines_are_told(folder: Path) -> None:
     assert {"stale", "missing", "damaged"} <= set(re.findall(r"[a-z]+", page.text))
 
 
+def test_what_cannot_be_built_is_told_apart(folder: Path) -> None:
+    for path in (folder / "models").iterdir():
+        path.unlink()
+    for path in (folder / "engines").glob("right_eye*"):
+        path.unlink()
+    text, document = report(folder)
+    assert (document["summary"]["to_build"], document["summary"]["blocked"]) == (0, 2)
+    assert "Put the file there, readable." in _Page(text).text
+    chips = set(re.findall(r'class="chip [a-z]*">([a-z]+)<', text))
+    assert chips == {"blocked", "damaged", "intact", "foreign"}
+    assert ", 2 blocked here\n" in command(folder, "engines-report").stdout
+
+
 def test_cold_corpora_and_caches_without_corpus(tmp_path: Path, folder: Path) -> None:
     cold = cold_corpus(tmp_path / "cold")
     assert "engines-report.html: 0 engines, 0.0 MB, 2 to build here" in command(cold, "engines-report").stdout

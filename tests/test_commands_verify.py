@@ -113,6 +113,23 @@ def test_a_corpus_that_needs_nothing_is_no_answer_to_a_boot_script(folder: Path)
     assert "2 intact" in command(folder, "engines-verify").stdout, "without --corpus it reads what is there"
 
 
+def test_what_a_run_could_not_build_is_blocked(folder: Path) -> None:
+    (folder / "models" / "left_eye.onnx").unlink()
+    done = command(folder, "engines-verify", "--corpus", "backbones.toml", rc=2)
+    assert "blocked  left_eye   a source file cannot be read (models/left_eye.onnx: " in done.stdout
+    blocked = (
+        "1 of 2 engines blocked: the line names the file that a build needs. Put it there, readable, and look again."
+    )
+    assert done.stdout.splitlines()[-2:] == ["1 of 2 engines ready.", blocked]
+    for path in (folder / "engines").iterdir():
+        if path.is_file():
+            path.unlink()
+    done = command(folder, "engines-verify", "--corpus", "backbones.toml", rc=1)
+    assert "blocked    left_eye   no engine yet; models/left_eye.onnx: expected a readable ONNX file" in done.stdout
+    assert done.stdout.startswith("engines: no engine there.\n")
+    assert done.stdout.splitlines()[-2:] == ["0 of 2 engines ready. `doit --continue engines` builds 1.", blocked]
+
+
 def test_a_named_directory_stands_for_the_cache_root_of_the_corpus(folder: Path) -> None:
     (folder / "engines").rename(folder.parent / "flashed")
     command(folder, "engines-verify", "../flashed", "--corpus", "backbones.toml")

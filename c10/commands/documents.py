@@ -85,7 +85,7 @@ def planned(plan: PlannedEngine) -> dict[str, Any]:
         "model_name": plan.target.model_name,
         "directory": str(plan.target.engine_path.parent),
         "engine": plan.target.engine_path.name,
-        "action": "reuse" if plan.reused else "build",
+        "action": plan.action,
         "reason": plan.verdict.reason,
         "why": plan.why,
         "differences": [difference(d) for d in plan.verdict.differences],

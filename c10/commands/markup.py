@@ -12,7 +12,7 @@ from c10.commands.text import printable
 
 _KINDS: Final = {
     "intact": "good", "reuse": "good", "damaged": "bad", "unreadable": "bad", "lost": "bad", "missing": "bad",
-    "untrusted": "bad", "stale": "warn", "build": "warn", "unrecorded": "warn", "orphan": "warn",
+    "blocked": "bad", "untrusted": "bad", "stale": "warn", "build": "warn", "unrecorded": "warn", "orphan": "warn",
 }  # fmt: skip
 
 #: Each state that the page shows: what it means, what to do about it; commands stand in backticks.
@@ -30,6 +30,10 @@ STATES: Final = {
     "untrusted": (
         "Intact, but not signed as this corpus asks. It is never reused here.",
         "Have it signed by a trusted key, or run `doit engines`.",
+    ),
+    "blocked": (
+        "The corpus wants it here, and a file that a build needs is missing or cannot be read.",
+        "Put the file there, readable.",
     ),
     "missing": ("The corpus wants it here and it was not built yet.", "Run `doit engines`."),
     "stale": (

@@ -21,7 +21,7 @@ from c10.commands.base import (
     write,
     write_json,
 )
-from c10.commands.planning import PlannedEngine, describe_host, plan_corpus
+from c10.commands.planning import PlannedEngine, blocked_lines, build_command, describe_host, plan_corpus
 from c10.commands.reading import EngineReader
 from c10.commands.text import count, seconds, table
 from c10.corpus.config import C10ProvisioningConfig
@@ -131,32 +131,35 @@ def _lines(config_file: str, plan: Sequence[PlannedEngine], *, other_host: bool)
     yield f"{config_file} {where}: {describe_host(e.target for e in plan)}; cache_root {directory}"
     yield ""
     rows = [("MODEL", "PLAN", "LAST BUILD", "WHY")]
-    rows += [(e.target.model_name, "reuse" if e.reused else "build", seconds(e.last_duration_s), e.why) for e in plan]
+    rows += [(e.target.model_name, e.action, seconds(e.last_duration_s), e.why) for e in plan]
     yield from table(rows, right=(2,))
     yield ""
-    yield _conclusion(plan, other_host=other_host)
+    yield from _conclusion(plan, other_host=other_host)
+    yield from blocked_lines(plan)
 
 
-def _conclusion(plan: Sequence[PlannedEngine], *, other_host: bool) -> str:
-    builds = [engine for engine in plan if not engine.reused]
+def _conclusion(plan: Sequence[PlannedEngine], *, other_host: bool) -> Iterator[str]:
+    builds = [engine for engine in plan if engine.action == "build"]
+    if all(engine.action == "reuse" for engine in plan):
+        yield f"Nothing to build: all {count(len(plan), 'engine')} would be reused."
     if not builds:
-        return f"Nothing to build: all {count(len(plan), 'engine')} would be reused."
+        return
     known = [engine.last_duration_s for engine in builds if engine.last_duration_s is not None]
     time = f", about {seconds(sum(known))} by their last recorded builds" if known else ""
     if known and len(known) < len(builds):
         time += f" ({len(builds) - len(known)} of them never recorded)"
-    what = "Build them there with: doit engines" if other_host else "Build them with: doit engines"
-    return f"{len(builds)} of {count(len(plan), 'engine')} to build{time}. {what}"
+    where = "there " if other_host else ""
+    yield f"{len(builds)} of {count(len(plan), 'engine')} to build{time}. Build them {where}with: {build_command(plan)}"
 
 
 def _document(config_file: str, plan: Sequence[PlannedEngine], *, other_host: bool) -> dict[str, Any]:
-    known = [e.last_duration_s for e in plan if not e.reused and e.last_duration_s is not None]
+    known = [e.last_duration_s for e in plan if e.action == "build" and e.last_duration_s is not None]
     return documents.document(
         "engines-plan",
         config=config_file,
         other_host=other_host,
         host=documents.host(plan[0].target.host) if plan else None,
-        counts=documents.counts("reuse" if engine.reused else "build" for engine in plan),
+        counts=documents.counts(engine.action for engine in plan),
         estimated_s=round(sum(known), 3) if known else None,
         engines=[documents.planned(engine) for engine in plan],
     )

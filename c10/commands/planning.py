@@ -6,19 +6,21 @@ read for a host that is not this machine.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal
 
 from c10.building.wanted import corpus_targets
 from c10.cache.estimate import estimate_s
 from c10.cache.inventory import StoredEngine
 from c10.commands.reading import cache_inventories, is_missing
+from c10.commands.text import count
 from c10.corpus.config import C10ProvisioningConfig
 from c10.corpus.target import EngineTarget, record_path
 from c10.errors import ConfigError, RecordError, SourceError
-from c10.files.digest import FileDigest, digest_file
+from c10.files.digest import FileDigest, digest_file, open_regular
 from c10.files.naming import EngineFilenameSchema, EngineName
 from c10.host import HostCapabilities
 from c10.proof.definition import build_definition, differences, source_files
@@ -31,6 +33,8 @@ from c10.proof.verdict import Verdict, judge
 #: Packages and settings of the machine that builds: of another one nothing is known of them.
 _OF_THIS_MACHINE: Final = ("runtime.converter", "runtime.onnx", "environment.")
 
+Action = Literal["reuse", "build", "blocked"]
+
 
 @dataclass(frozen=True, slots=True)
 class PlannedEngine:
@@ -38,7 +42,7 @@ class PlannedEngine:
 
     ``unstated`` are facts of the record that the description of another host leaves open; ``nearest`` is the
     likest engine of the same model and runtime under another name, ``changes`` what leads from it to the wanted
-    one; ``last_duration_s`` is what the last recorded build took.
+    one; ``last_duration_s`` is what the last recorded build took; ``blocked`` says which file a build would lack.
     """
 
     target: EngineTarget
@@ -47,22 +51,24 @@ class PlannedEngine:
     nearest: EngineName | None = None
     changes: tuple[Difference, ...] = ()
     last_duration_s: float | None = None
+    blocked: str = ""
 
     @property
-    def reused(self) -> bool:
-        """Whether a run would reuse it."""
-        return self.verdict.reusable
+    def action(self) -> Action:
+        """What a run would do; blocked: neither reuse nor build it."""
+        if self.verdict.reusable:
+            return "reuse"
+        return "blocked" if self.blocked else "build"
 
     @property
     def why(self) -> str:
         """The reason, in words."""
-        text = self._why()
-        if is_missing(self.target.onnx_path) and self.verdict.reason != "source_unreadable":
-            text += f"; {self.target.onnx_path} is not there yet, and has to be for the build"
-        return text
+        if self.blocked and self.verdict.reason != "source_unreadable":  # which names the file itself
+            return f"{self._why()}; {self.blocked}"
+        return self._why()
 
     def _why(self) -> str:
-        if self.reused and self.unstated:
+        if self.verdict.reusable and self.unstated:
             facts = ", ".join(f"{fact_of(d.key).words} {d.old}" for d in self.unstated)
             return f"intact, and reused there if these are the same: {facts}"
         if self.verdict.reason == "missing":
@@ -112,9 +118,37 @@ def plan_corpus(
                 nearest=near.name if near else None,
                 changes=_changes(near, target, sources) if near else (),
                 last_duration_s=estimate_s(target) if near or not is_missing(target.record_path) else None,
+                blocked="" if verdict.reusable else _unreadable_source(target),
             )
         )
     return plan
+
+
+def build_command(plan: Iterable[PlannedEngine]) -> str:
+    """Return what builds all that can be built: doit stops at the first failure where nobody tells it not to."""
+    return "doit --continue engines" if any(engine.action == "blocked" for engine in plan) else "doit engines"
+
+
+def blocked_lines(plan: Sequence[PlannedEngine]) -> Iterator[str]:
+    """Say what to do about engines that cannot be built."""
+    if blocked := sum(engine.action == "blocked" for engine in plan):
+        yield (
+            f"{blocked} of {count(len(plan), 'engine')} blocked: the line names the file that a build needs. "
+            "Put it there, readable, and look again."
+        )
+
+
+def _unreadable_source(target: EngineTarget) -> str:
+    """Say which file of a build cannot be read; nothing where all can."""
+    try:
+        for path in source_files(target).values():
+            try:
+                os.close(open_regular(path))
+            except OSError as error:
+                return f"{path}: expected a readable file, got {error.strerror or error}"
+    except SourceError as error:
+        return error.message
+    return ""
 
 
 def _with_known_facts(verdict: Verdict, host: HostCapabilities) -> tuple[Verdict, tuple[Difference, ...]]:

@@ -71,6 +71,7 @@ class EnginesReport(EngineCommand):
         summary = report["summary"]
         wrong = "".join(f", {number} {state}" for state, number in summary["states"].items() if state != "intact")
         stale = f", {summary['to_build']} to build here" if summary["to_build"] else ""
+        stale += f", {summary['blocked']} blocked here" if summary["blocked"] else ""
         write([f"{page}: {count(summary['engines'], 'engine')}, {megabytes(summary['size'])}{wrong}{stale}"])
         return OK
 
@@ -108,7 +109,8 @@ def _summary(
         "size": sum(found.stored.size for found in findings),
         "compile_duration_s": round(sum(record.compile_duration_s for record in records), 3),
         "states": documents.counts(found.state for found in findings),
-        "to_build": None if plan is None else sum(not engine.reused for engine in plan),
+        "to_build": None if plan is None else sum(engine.action == "build" for engine in plan),
+        "blocked": None if plan is None else sum(engine.action == "blocked" for engine in plan),
         "leftovers": documents.counts(left.kind for left in leftovers),
     }
 

@@ -79,17 +79,18 @@ def _with_plan(engine: Engine, corpus: Sequence[Engine] | None) -> Engine:
     """Add to an engine what the corpus thinks of it: an intact one may be stale."""
     place = (engine["directory"], engine["engine"])
     plan = next((p for p in corpus or () if (p["directory"], p["engine"]) == place), None)
-    if plan is not None and engine["state"] == "intact" and plan["action"] == "build":
-        unsigned = str(plan["reason"]).startswith("signature_")
-        return {**engine, "shown": "untrusted" if unsigned else "stale", "why": plan["why"]}
-    return {**engine, "shown": engine["state"]}
+    if plan is None or engine["state"] != "intact" or plan["action"] == "reuse":
+        return {**engine, "shown": engine["state"]}
+    unsigned = str(plan["reason"]).startswith("signature_")
+    shown = "untrusted" if unsigned else "blocked" if plan["action"] == "blocked" else "stale"
+    return {**engine, "shown": shown, "why": plan["why"]}
 
 
 def _missing(report: dict[str, Any]) -> list[Engine]:
     """Return what the corpus wants and of which no file is there: what is lost is told where its files are."""
     there = {(engine["directory"], engine["engine"]) for engine in report["engines"]}
     wanted = (plan for plan in report["corpus"] or () if (plan["directory"], plan["engine"]) not in there)
-    return [{**plan, "shown": "missing"} for plan in wanted]
+    return [{**plan, "shown": "blocked" if plan["action"] == "blocked" else "missing"} for plan in wanted]
 
 
 def _headline(engines: Sequence[Engine], attention: Sequence[Engine]) -> str:
@@ -122,6 +123,8 @@ def _figures(report: dict[str, Any], engines: Sequence[Engine]) -> str:
     ]
     if summary["to_build"] is not None:
         figures.append(("To build here", str(summary["to_build"])))
+    if summary["blocked"]:
+        figures.append(("Blocked here", str(summary["blocked"])))
     cells = "\n".join(f"<div><dt>{text(what)}</dt><dd>{text(value)}</dd></div>" for what, value in figures)
     return f'<dl class="figures">\n{cells}\n</dl>'
 

@@ -24,7 +24,14 @@ from c10.commands.base import (
     write,
     write_json,
 )
-from c10.commands.planning import PlannedEngine, describe_host, plan_corpus, refuse_empty
+from c10.commands.planning import (
+    PlannedEngine,
+    blocked_lines,
+    build_command,
+    describe_host,
+    plan_corpus,
+    refuse_empty,
+)
 from c10.commands.reading import EngineReader, cache_inventories, take_inventories
 from c10.commands.text import count, megabytes, seconds, table
 from c10.corpus.config import C10ProvisioningConfig
@@ -33,6 +40,7 @@ from c10.corpus.policy import SigningPolicy
 #: Nothing is damaged, but a run would not reuse what is there: the inputs are not those of the build.
 NOT_REUSED: Final = 2
 
+_READY: Final = {"reuse": "ready", "build": "not ready", "blocked": "blocked"}
 _WHOLE_BUT_STALE: Final = ("inputs_changed", "source_unreadable")
 _ADVICE: Final = {
     "damaged": "`doit engines`, on the host that they are for, rebuilds them; "
@@ -100,6 +108,8 @@ class EnginesVerify(EngineCommand):
             return status
         duration = time.perf_counter() - started
         write(_lines(inventories, findings, moved))
+        if not findings:
+            write([_nothing(inventories, plan)])
         write(_summary(inventories, findings, reader.bytes_read, duration))
         if plan is not None:
             write(["", *_corpus_lines(options["corpus"], plan)])
@@ -141,7 +151,7 @@ def _set_aside(findings: Sequence[Finding], directory: str) -> dict[Path, Path]:
 
 
 def _status(findings: Sequence[Finding], plan: Sequence[PlannedEngine] | None) -> int:
-    refused = [engine.verdict.reason for engine in plan or () if not engine.reused]
+    refused = [engine.verdict.reason for engine in plan or () if engine.action != "reuse"]
     if any(found.state != "intact" for found in findings) or not (findings or plan):
         return NOT_OK
     if not refused:
@@ -166,30 +176,43 @@ def _lines(inventories: Sequence[Inventory], findings: Sequence[Finding], moved:
     return iter(table(rows, right=(1,)) if rows else [])
 
 
+def _where(inventories: Sequence[Inventory]) -> str:
+    return ", ".join(str(inventory.directory) for inventory in inventories) or "cache_root"
+
+
+def _nothing(inventories: Sequence[Inventory], plan: Sequence[PlannedEngine] | None) -> str:
+    todo = " `doit engines` builds them." if plan is None else ""  # what a corpus needs is said below
+    return f"{_where(inventories)}: no engine there.{todo}"
+
+
 def _summary(
     inventories: Sequence[Inventory], findings: Sequence[Finding], bytes_read: int, duration_s: float
 ) -> Iterator[str]:
-    where = ", ".join(str(inventory.directory) for inventory in inventories)
     kinds = documents.counts(
         [found.state for found in findings] + [left.kind for i in inventories for left in i.leftovers]
     )
-    if not findings:
-        yield f"{where or 'cache_root'}: no engine there. `doit engines` builds them."
     if kinds:
         parts = ", ".join(f"{number} {kind}" for kind, number in kinds.items())
-        yield f"{where}: {parts}; {megabytes(bytes_read)} read in {seconds(duration_s)}"
+        yield f"{_where(inventories)}: {parts}; {megabytes(bytes_read)} read in {seconds(duration_s)}"
     yield from (f"  {kind}: {advice}" for kind, advice in _ADVICE.items() if kind in kinds)
 
 
 def _corpus_lines(config: str, plan: Sequence[PlannedEngine]) -> Iterator[str]:
     yield f"Needed by {config} here ({describe_host(e.target for e in plan)}):"
-    rows = [("ready" if e.reused else "not ready", e.target.model_name, "" if e.reused else e.why) for e in plan]
+    rows = [(_READY[e.action], e.target.model_name, "" if e.action == "reuse" else e.why) for e in plan]
     yield from table(rows)
-    waiting = [engine for engine in plan if not engine.reused]
-    if waiting:
-        yield f"{len(plan) - len(waiting)} of {count(len(plan), 'engine')} ready. `doit engines` builds the others."
-    else:
-        yield f"All {len(plan)} ready: `doit engines` would compile nothing."
+    yield _readiness(plan)
+    yield from blocked_lines(plan)
+
+
+def _readiness(plan: Sequence[PlannedEngine]) -> str:
+    actions = [engine.action for engine in plan]
+    ready, builds = actions.count("reuse"), actions.count("build")
+    if ready == len(plan):
+        return f"All {ready} ready: `doit engines` would compile nothing."
+    which = "the others" if ready + builds == len(plan) else builds
+    todo = f" `{build_command(plan)}` builds {which}." if builds else ""
+    return f"{ready} of {count(len(plan), 'engine')} ready.{todo}"
 
 
 def _document(
