@@ -200,5 +200,11 @@ def test_an_engine_that_is_not_signed_as_asked_is_told(folder: Path) -> None:
     config.write_text(f'{config.read_text()}[signing]\nrequire_signature = true\ntrusted_keys = ["{public.name}"]\n')
     text, document = report(folder)
     assert {wanted["reason"] for wanted in document["corpus"]} == {"signature_missing"}
+    assert document["summary"]["states"] == {"damaged": 1, "untrusted": 3}, "of other hosts, too"
     assert "untrusted" in _Page(text).text
     command(folder, "engines-verify", "--corpus", "backbones.toml", rc=1)
+
+
+def test_the_key_of_the_environment_is_part_of_the_policy(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("C10_SIGNING_KEY", str(make_keys(folder, "own").private))
+    assert report(folder)[1]["summary"]["states"] == {"damaged": 1, "untrusted": 3}

@@ -168,7 +168,11 @@ def test_quarantine_moves_all_files_of_the_damaged_alone(folder: Path) -> None:
     (aside,) = (folder / "aside").iterdir()
     assert {path.name: path.read_bytes() for path in aside.iterdir()} == files
     assert len(files) == 4
-    assert f"moved to {aside.relative_to(folder)}" in done.stdout
+    where = aside.relative_to(folder)
+    assert f"moved to {where}" in done.stdout
+    assert "  damaged: " not in done.stdout, "nothing is left to do about it here"
+    assert f"  1 set aside in {where}: missing from now on. `doit engines`, on the host" in done.stdout
+    assert "only `doit engines-verify --corpus FILE` says that they are missing.\n" in done.stdout
     assert [path.name for path in damaged.parent.glob("*.engine")] == [engine(folder, "right_eye").name]
     assert doit(folder, "engines").stdout.count("BUILT ") == 2
     command(folder, "engines-verify", "--quarantine", "aside")
@@ -264,4 +268,17 @@ def test_a_policy_on_signatures_is_followed(folder: Path) -> None:
     for stored in take_inventory(folder / "engines").engines:
         sign_engine(stored.engine_path, trusted.private)
     assert "2 intact" in command(folder, "engines-verify").stdout
+    assert "2 intact" in command(folder, "engines-verify", "engines").stdout, "a bare DIR has no policy"
+
+
+@pytest.mark.parametrize("arguments", [[], ["--corpus", "backbones.toml"]], ids=["default", "corpus"])
+def test_the_key_of_the_environment_is_part_of_the_policy(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str]
+) -> None:
+    own = make_keys(folder / "keys", "own")
+    monkeypatch.setenv("C10_SIGNING_KEY", str(own.private))
+    assert "2 untrusted" in command(folder, "engines-verify", *arguments, rc=1).stdout
+    for stored in take_inventory(folder / "engines").engines:
+        sign_engine(stored.engine_path, own.private)
+    assert "2 intact" in command(folder, "engines-verify", *arguments).stdout
     assert "2 intact" in command(folder, "engines-verify", "engines").stdout, "a bare DIR has no policy"

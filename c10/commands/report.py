@@ -78,7 +78,7 @@ class EnginesReport(EngineCommand):
 
 def make_report(config: C10ProvisioningConfig | None, directories: Sequence[Path], config_file: str) -> dict[str, Any]:
     """Return the report as the JSON document that the page is made of. Raises C10Error."""
-    reader = EngineReader()
+    reader = EngineReader(None if config is None else config.signing.with_environment())
     if config is not None and not directories:
         inventories = cache_inventories(config.cache_root)
     else:

@@ -55,6 +55,10 @@ _ADVICE: Final = {
     "writing": "a build is writing them now.",
     "foreign": "not c10's, and left alone.",
 }
+_SET_ASIDE: Final = (
+    "missing from now on. `doit engines`, on the host that they are for, builds them again; "
+    "only `doit engines-verify --corpus FILE` says that they are missing."
+)
 
 
 class EnginesVerify(EngineCommand):
@@ -110,7 +114,7 @@ class EnginesVerify(EngineCommand):
         write(_lines(inventories, findings, moved))
         if not findings:
             write([_nothing(inventories, plan)])
-        write(_summary(inventories, findings, reader.bytes_read, duration))
+        write(_summary(inventories, findings, moved, reader.bytes_read, duration))
         if plan is not None:
             write(["", *_corpus_lines(options["corpus"], plan)])
         return status
@@ -126,9 +130,9 @@ def _corpus(file: str, arguments: Sequence[str]) -> C10ProvisioningConfig | None
 
 
 def _signing(corpus: C10ProvisioningConfig | None, arguments: Sequence[str]) -> SigningPolicy | None:
-    """Return the policy of the corpus, or of the backbones.toml whose cache_root is read; a bare DIR has none."""
+    """Return a run's policy: of the corpus, or of the backbones.toml whose cache_root is read; a bare DIR has none."""
     config = corpus or (None if arguments else default_config())
-    return config.signing if config else None
+    return config.signing.with_environment() if config else None
 
 
 def _inventories(corpus: C10ProvisioningConfig | None, arguments: Sequence[str]) -> list[Inventory]:
@@ -186,7 +190,11 @@ def _nothing(inventories: Sequence[Inventory], plan: Sequence[PlannedEngine] | N
 
 
 def _summary(
-    inventories: Sequence[Inventory], findings: Sequence[Finding], bytes_read: int, duration_s: float
+    inventories: Sequence[Inventory],
+    findings: Sequence[Finding],
+    moved: dict[Path, Path],
+    bytes_read: int,
+    duration_s: float,
 ) -> Iterator[str]:
     kinds = documents.counts(
         [found.state for found in findings] + [left.kind for i in inventories for left in i.leftovers]
@@ -194,7 +202,11 @@ def _summary(
     if kinds:
         parts = ", ".join(f"{number} {kind}" for kind, number in kinds.items())
         yield f"{_where(inventories)}: {parts}; {megabytes(bytes_read)} read in {seconds(duration_s)}"
-    yield from (f"  {kind}: {advice}" for kind, advice in _ADVICE.items() if kind in kinds)
+    done = {"damaged"} if len(moved) == kinds.get("damaged") else set()
+    yield from (f"  {kind}: {advice}" for kind, advice in _ADVICE.items() if kind in kinds.keys() - done)
+    if moved:
+        folders = ", ".join(sorted({str(folder) for folder in moved.values()}))
+        yield f"  {len(moved)} set aside in {folders}: {_SET_ASIDE}"
 
 
 def _corpus_lines(config: str, plan: Sequence[PlannedEngine]) -> Iterator[str]:
