@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from c10.errors import PublishError
-from c10.files.locks import held
+from c10.files.locks import held, is_held, lock_path, reserved
 
 HOLD = """
 import sys
@@ -38,8 +38,13 @@ os._exit(0)
 
 
 @pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "engines" / ".locks" / "an.engine.lock"
+def engine_path(tmp_path: Path) -> Path:
+    return tmp_path / "engines" / "an.engine"
+
+
+@pytest.fixture
+def path(engine_path: Path) -> Path:
+    return lock_path(engine_path)
 
 
 @contextmanager
@@ -79,6 +84,23 @@ def test_who_comes_second_waits_until_the_first_is_done(path: Path) -> None:
             assert waits == ["waited"]
     with held(path, would_wait):
         pass
+
+
+def test_who_only_asks_is_told_at_once(engine_path: Path, path: Path) -> None:
+    assert not is_held(engine_path)
+    assert not path.parent.exists()  # to ask writes nothing
+    with another_process(HOLD, "held", str(path)):
+        assert is_held(engine_path)
+        with reserved(engine_path) as free:
+            assert not free
+        assert is_held(engine_path)  # it was not given back by who never had it
+    assert not is_held(engine_path)
+    with reserved(engine_path) as free:
+        assert free
+        assert is_held(engine_path)
+        with pytest.raises(Waited), held(path, would_wait):
+            pass
+    assert not is_held(engine_path)
 
 
 def test_a_lock_is_given_back_though_a_fork_still_has_its_descriptor(path: Path) -> None:
