@@ -144,6 +144,8 @@ FOREIGN = (
     ".{engine}.0123456789ABCDEF.tmp",
     "{engine}.0123456789abcdef.tmp",
     ".{engine}.0123456789abcdef.tmp.bak",
+    ".{engine}.backup.0123456789abcdef.tmp",
+    ".{engine}-old.0123456789abcdef.tmp",
     ".notes.engine-study.tmp",
 )
 

@@ -25,7 +25,7 @@ from c10.corpus.target import EngineTarget
 from c10.errors import C10Error, EngineBuildError, SourceError, VerificationError
 from c10.files.digest import FileSignature
 from c10.files.locks import held, lock_path
-from c10.files.publish import publish, remove_orphans, unpublish
+from c10.files.publish import publish, remove_orphans, settle, unpublish
 from c10.files.sidecar import Sha256Sidecar
 from c10.proof.definition import build_definition, build_key, source_files
 from c10.proof.record import BuildRecord
@@ -83,6 +83,7 @@ def _build(
             # Another process was here meanwhile.
             verdict = judge(target, sources)
             if verdict.reusable and verdict.record is not None:
+                settle(target.engine_path.parent)
                 return BuildOutcome(CompileOutcome.REUSED, verdict, verdict.record, None)
         events.cache_miss(target, verdict)
         remove_orphans(target.engine_path.parent, target.engine_path.name)

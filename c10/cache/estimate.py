@@ -7,9 +7,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from c10.corpus.target import RECORD_SUFFIX, EngineTarget
+from c10.corpus.target import EngineTarget
 from c10.errors import InvalidEngineNameError, RecordError
-from c10.files.naming import ENGINE_SUFFIX, EngineFilenameSchema, EngineName
+from c10.files.naming import ENGINE_SUFFIX, RECORD_SUFFIX, EngineFilenameSchema, EngineName
 from c10.proof.nearest import nearness
 from c10.proof.record import BuildRecord, read_record
 

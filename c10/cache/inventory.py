@@ -14,21 +14,17 @@ from pathlib import Path
 from typing import Final, Literal
 
 from c10.corpus.policy import SigningPolicy
-from c10.corpus.target import PLACEHOLDER, RECORD_SUFFIX, SIGNATURE_SUFFIX
+from c10.corpus.target import PLACEHOLDER
 from c10.errors import C10Error, InvalidEngineNameError
 from c10.files.digest import FileDigest, digest_file
 from c10.files.locks import LOCKS_DIRECTORY, is_held
-from c10.files.naming import EngineFilenameSchema, EngineName
+from c10.files.naming import SUFFIXES, EngineFilenameSchema, EngineName
 from c10.files.publish import owner_of_temporary
 from c10.files.remedies import to_read
-from c10.files.sidecar import SIDECAR_SUFFIX
 from c10.proof.verdict import Reason, Verdict, check_bytes
 
 EngineState = Literal["intact", "building", "unrecorded", "untrusted", "unreadable", "lost", "damaged"]
 LeftoverKind = Literal["orphan", "writing", "foreign"]
-
-#: The files of one engine, the engine first: what is moved or deleted together.
-SUFFIXES: Final = ("", SIDECAR_SUFFIX, RECORD_SUFFIX, SIGNATURE_SUFFIX)
 
 _OWN_DIRECTORIES: Final = (LOCKS_DIRECTORY, ".timing")
 

@@ -21,12 +21,9 @@ from c10.corpus.spec import (
     RuntimeKind,
 )
 from c10.errors import ConfigError, HostProbeError, InvalidEngineNameError
-from c10.files.naming import EngineFilenameSchema
+from c10.files.naming import RECORD_SUFFIX, SIGNATURE_SUFFIX, EngineFilenameSchema
 from c10.files.sidecar import Sha256Sidecar
 from c10.host.capabilities import HostCapabilities
-
-RECORD_SUFFIX: Final = ".json"
-SIGNATURE_SUFFIX: Final = ".dsse.json"
 
 #: What a cache_root may be named by: the placeholder, and the fact of the host that takes its place.
 PLACEHOLDERS: Final = {"{device}": "device_name", "{sm_count}": "sm_count"}

@@ -18,6 +18,11 @@ from c10.errors import InvalidEngineNameError
 MODEL_NAME_MAX: Final = 128
 PRECISIONS: Final = ("fp32", "fp16", "bf16", "int8", "fp8")
 ENGINE_SUFFIX: Final = ".engine"
+SIDECAR_SUFFIX: Final = ".sha256"
+RECORD_SUFFIX: Final = ".json"
+SIGNATURE_SUFFIX: Final = ".dsse.json"
+#: What an engine's files add to its name, the engine first: what is moved or deleted together.
+SUFFIXES: Final = ("", SIDECAR_SUFFIX, RECORD_SUFFIX, SIGNATURE_SUFFIX)
 
 _NUMBER = r"(?:0|[1-9][0-9]*)"
 _GRAMMAR: Final = {

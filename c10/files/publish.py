@@ -1,4 +1,5 @@
-"""Atomic, durable publication of files. May import errors, digest and remedies.
+"""Atomic, durable publication of files. May import errors, digest, naming and
+remedies.
 
 A file is staged (temporary file in its own directory, O_EXCL, unpredictable name, written, fsynced), then
 committed (renamed over its path, directory fsynced). After a failed fsync the temporary file is thrown away
@@ -13,6 +14,7 @@ import os
 import re
 import secrets
 import shutil
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -21,9 +23,13 @@ from typing import Final
 
 from c10.errors import PublishError
 from c10.files.digest import CHUNK
+from c10.files.naming import SUFFIXES
 from c10.files.remedies import to_write
 
 TEMPORARY_SUFFIX: Final = ".tmp"
+_TICK_NS: Final = 2_000_000_000  # FAT's clock, the coarsest
+#: When each directory had last changed that this process has synced, nanoseconds since the epoch.
+_SETTLED: Final[dict[Path, int]] = {}
 _TEMPORARY: Final = re.compile(rf"\.(?P<owner>.+)\.[0-9a-f]{{16}}{re.escape(TEMPORARY_SUFFIX)}")
 
 
@@ -105,6 +111,20 @@ def sync_directory(path: Path) -> None:
         os.close(descriptor)
 
 
+def settle(directory: Path) -> None:
+    """Make durable what others renamed or removed in a directory: asked before what lies there is called reused.
+
+    A build that was killed before it synced, or is about to, leaves engines that are right and that a power cut
+    takes back. What cannot be synced (mounted read-only) stays as it is.
+    """
+    with suppress(OSError):
+        changed_ns, now_ns = directory.stat().st_mtime_ns, time.time_ns()
+        if _SETTLED.get(directory) != changed_ns:
+            sync_directory(directory)
+            if abs(now_ns - changed_ns) > _TICK_NS:  # else the next change may have the same time
+                _SETTLED[directory] = changed_ns
+
+
 def orphans(directory: Path, name: str = "") -> list[Path]:
     """Return temporary files that publishing ``name`` (or anything) left in a directory.
 
@@ -115,7 +135,8 @@ def orphans(directory: Path, name: str = "") -> list[Path]:
     except FileNotFoundError:
         return []
     owned = ((entry, owner_of_temporary(entry)) for entry in sorted(entries))
-    return [directory / entry for entry, owner in owned if owner is not None and owner.startswith(name)]
+    wanted = {f"{name}{suffix}" for suffix in SUFFIXES}
+    return [directory / entry for entry, owner in owned if owner is not None and (not name or owner in wanted)]
 
 
 def remove_orphans(directory: Path, name: str) -> None:

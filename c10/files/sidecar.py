@@ -1,4 +1,4 @@
-r"""The ``.sha256`` sidecar: what the engine's bytes must be. May import errors, digest and publish.
+r"""The ``.sha256`` sidecar: what the engine's bytes must be. May import errors, digest, naming and publish.
 
 Format: ``<64 hex>␠␠<file name>\n``, so that ``sha256sum -c`` checks it; a bare digest is accepted on reading.
 """
@@ -10,8 +10,8 @@ from typing import Final
 
 from c10.errors import InvalidSidecarError, MissingSidecarError
 from c10.files.digest import HEX_DIGEST, digest_file, read_regular
+from c10.files.naming import SIDECAR_SUFFIX
 
-SIDECAR_SUFFIX: Final = ".sha256"
 _SIDECAR_MAX: Final = 4096  # bytes; a digest, two spaces and the longest file name that Linux has are 323
 
 

@@ -20,6 +20,7 @@ from c10.building.outcome import CompileOutcome
 from c10.corpus.target import EngineTarget
 from c10.errors import SourceError
 from c10.files.digest import FileSignature
+from c10.files.publish import settle
 from c10.plugin.description import TaskDescription
 from c10.proof.sources import SourceDigests
 from c10.proof.verdict import Verdict, judge
@@ -48,6 +49,7 @@ class EngineUpToDate:
         task.verdict = verdict
         task.meta = TaskDescription(self.target, verdict)
         if verdict.reusable:
+            settle(self.target.engine_path.parent)
             adopt(task, reused_values(verdict, task.file_dep))
         return verdict.reusable
 

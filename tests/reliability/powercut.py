@@ -132,6 +132,21 @@ SIGNING: Final = (
 )
 
 
+def _killed_at_sync(number: int) -> Callable[[Project], None]:
+    def kill(project: Project) -> None:
+        assert project.run(how=How(env={"STUB_MODE": f"die:fsync:{number}"})).status == 9
+
+    return kill
+
+
+#: The first engine's last change was made and not synced when its build was killed.
+UNSYNCED: Final = (
+    Scenario("record", since=_killed_at_sync(6)),
+    Scenario("signature", before=_policy, since=_killed_at_sync(8)),
+    Scenario("removal of a signature", before=_signed_engines_and_no_key_since, since=_killed_at_sync(7)),
+)
+
+
 class Rig:
     """One scenario on one disk, ready to be cut again and again."""
 
@@ -170,8 +185,8 @@ class Rig:
                 found.append(Fault(call, calls[call], "signal=SIGKILL"))
         return found
 
-    def cut(self, fault: Fault | None, flag: int) -> None:
-        """Kill the run at one call, cut the power, come up again, and check the promise."""
+    def cut(self, fault: Fault | None, flag: int) -> set[str]:
+        """Kill the run at one call, cut the power, come up again, check the promise; return what was reported."""
         self._begin()
         try:
             run, log = self._run(fault)
@@ -187,6 +202,7 @@ class Rig:
             FIGURES["reported builds lost"] += len(lost)
             assert not lost, f"reported and lost: {lost}\n{run.text}{after.text}"
             assert self.project.temporaries() == []
+            return promised
         finally:
             self._disk.umount()
 

@@ -14,10 +14,10 @@ import pytest
 import c10
 
 from .concurrency import built_once
-from .disks import EXT4, Disk
+from .disks import EXT4, FLAGS, Disk
 from .faults import Fault
 from .figures import FIGURES, NEVER
-from .powercut import SCENARIOS, SIGNING, Rig, Scenario
+from .powercut import SCENARIOS, SIGNING, UNSYNCED, Rig, Scenario
 from .project import How, Project, Zygote
 from .test_stateful import live
 
@@ -101,6 +101,9 @@ ADDED_SIGNATURE_NOT_SYNCED = Mutant(
     "        publish(signature_path(engine_path), Envelope(record, (*others, _sign(record, key))).to_json())\n",
     "        signature_path(engine_path).write_bytes(Envelope(record, (*others, _sign(record, key))).to_json())\n",
 )
+NOT_SETTLED = Mutant(
+    "called reused and not synced", "plugin/uptodate.py", "            settle(self.target.engine_path.parent)\n", ""
+)
 NO_TIDY = Mutant("orphans left", "plugin/reporter.py", "        tidy(sorted(self._folders))\n", "")
 _CUTS: Final = (None, *(Fault("rename", n, "signal=SIGKILL") for n in range(1, 7)))
 
@@ -135,6 +138,12 @@ def _cut_signed(zygote: Zygote, folder: Path) -> None:
 def _cut_unsigned(zygote: Zygote, folder: Path) -> None:
     """A build that signs no longer, over engines that are signed, cut at its end."""
     _cut(SIGNING[3], (None,), zygote, folder)
+
+
+def _cut_unsynced(zygote: Zygote, folder: Path) -> None:
+    """A run over what a killed build renamed and did not sync, cut once it has said REUSED."""
+    rig = Rig(UNSYNCED[0], Disk(EXT4, folder), folder, zygote)
+    rig.cut(Fault("write", 1, "signal=SIGKILL"), FLAGS["nothing written"])
 
 
 def _cut_another_key(zygote: Zygote, folder: Path) -> None:
@@ -210,6 +219,7 @@ CAUGHT_BY: Final = [
     pytest.param(SIDECAR_FIRST, _cut_everywhere, "new are .False, True, False, False.", marks=_ROOT),
     pytest.param(SIGNATURE_NOT_SYNCED, _cut_signed, "the signature is not whole|reported and lost", marks=_ROOT),
     pytest.param(SIGNATURE_FIRST, _cut_signed, "new are .True, True, False, True.", marks=_ROOT),
+    pytest.param(NOT_SETTLED, _cut_unsynced, "reported and lost", marks=_ROOT),
     pytest.param(REMOVAL_NOT_SYNCED, _cut_unsigned, "reported and lost", marks=_ROOT),
     pytest.param(
         ADDED_SIGNATURE_NOT_SYNCED, _cut_another_key, "the signature is not whole|reported and lost", marks=_ROOT

@@ -10,7 +10,7 @@ import pytest
 from .disks import EXT4, FILE_SYSTEMS, FLAGS, XFS, Disk, FileSystem
 from .faults import Fault
 from .figures import FIGURES
-from .powercut import SCENARIOS, SIGNING, Rig, Scenario
+from .powercut import SCENARIOS, SIGNING, UNSYNCED, Rig, Scenario
 from .project import Zygote
 from .real import needs_rtx, one_engine, run_and_kill, write_real_project
 
@@ -49,6 +49,18 @@ def test_no_engine_is_reused_without_the_signature_that_is_asked_for(
     for fault, flag in cases:
         rig.cut(fault, flag)
         FIGURES[f"power-cut states with signatures, {system.name}"] += 1
+
+
+@pytest.mark.root
+@pytest.mark.parametrize("scenario", UNSYNCED, ids=lambda scenario: scenario.name)
+@pytest.mark.parametrize("system", FILE_SYSTEMS, ids=lambda system: system.name)
+def test_what_a_killed_build_did_not_sync_is_durable_once_it_is_called_reused(
+    system: FileSystem, scenario: Scenario, folder: Path, zygote: Zygote
+) -> None:
+    rig = Rig(scenario, Disk(system, folder), folder, zygote)
+    # Before the second engine's build syncs anything.
+    assert rig.cut(Fault("write", 1, "signal=SIGKILL"), FLAGS["nothing written"]) == {"alpha"}
+    FIGURES[f"power-cut states, {system.name}"] += 1
 
 
 @pytest.mark.root
