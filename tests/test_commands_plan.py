@@ -185,7 +185,9 @@ def test_a_host_without_the_facts_that_its_directory_is_named_by_is_3(jetson: Co
 
 def test_engines_of_another_runtime_say_nothing_of_time(folder: Path) -> None:
     stderr = command(folder, "engines-plan", "--host", "sm=90,trt=10.9", rc=3).stderr
-    assert 'The configuration says runtime = "tensorrt_rtx".' in stderr
+    assert stderr.endswith(
+        '\nThe configuration says runtime = "tensorrt_rtx": describe that host by --host rtx_version=1.7\n'
+    )
     config = folder / "backbones.toml"
     config.write_text(config.read_text().replace("tensorrt_rtx", "auto"))
     add_jetson_engines(folder, "left_eye")

@@ -34,7 +34,7 @@ def drop_from_corpus(folder: Path, model_name: str) -> None:
 
 def test_nothing_to_prune(folder: Path) -> None:
     text = command(folder, "engines-prune", "--delete").stdout
-    assert text == "Nothing to prune: 2 engines in cache_root, none that backbones.toml does not need here.\n"
+    assert text == "Nothing to prune: 2 engines in cache_root, all needed by backbones.toml here.\n"
 
 
 def test_it_lists_and_deletes_nothing(folder: Path) -> None:
@@ -101,7 +101,7 @@ def test_where_nothing_that_is_needed_exists_it_doubts_first(folder: Path) -> No
     jetson = add_jetson_engines(folder, "left_eye", "right_eye")
     doubt = "Is this the right host, and the right corpus (--config FILE)? If both are right: doit engines-prune"
     text = command(folder, "engines-prune", "--keep-hosts").stdout
-    assert "Nothing to prune" in text
+    assert text == "Nothing to prune: 2 engines in cache_root, all needed by backbones.toml here or of other hosts.\n"
     text = command(folder, "engines-prune").stdout
     assert f"Note: no engine that backbones.toml needs here exists. {doubt} --delete --force\n" in text
     assert "Delete them with" not in text
@@ -189,6 +189,6 @@ def test_hosts_of_one_name_keep_their_own_directory(folder: Path) -> None:
 
 def test_a_cold_corpus_and_an_empty_folder(tmp_path: Path) -> None:
     folder = cold_corpus(tmp_path / "checkout")
-    assert "Nothing to prune: 0 engines" in command(folder, "engines-prune", "--delete").stdout
+    assert command(folder, "engines-prune", "--delete").stdout == "Nothing to prune: no engine in cache_root.\n"
     assert not (folder / "engines").exists()
     assert "expected a configuration" in command(tmp_path, "engines-prune", rc=3).stderr

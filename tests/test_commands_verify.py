@@ -133,6 +133,7 @@ def test_what_a_run_could_not_build_is_blocked(folder: Path) -> None:
 def test_a_named_directory_stands_for_the_cache_root_of_the_corpus(folder: Path) -> None:
     (folder / "engines").rename(folder.parent / "flashed")
     command(folder, "engines-verify", "../flashed", "--corpus", "backbones.toml")
+    command(folder, "engines-verify", "../flashed", "../flashed/", "--corpus", "backbones.toml")
 
 
 def test_a_directory_is_read_once_under_whatever_names(folder: Path) -> None:

@@ -30,7 +30,11 @@ from c10.errors import HostProbeError
 from c10.host import HostCapabilities
 from c10.host.stated import EXAMPLE, FIELDS, parse_host
 
-_OTHER_HOST: Final = f"Describe that host in full, for example --host {EXAMPLE} or --host rtx_version=1.7"
+_IN_FULL: Final = {
+    "auto": f"Describe that host in full: --host {EXAMPLE} or --host rtx_version=1.7, for example",
+    "tensorrt": f'The configuration says runtime = "tensorrt": describe that host in full, such as --host {EXAMPLE}',
+    "tensorrt_rtx": 'The configuration says runtime = "tensorrt_rtx": describe that host by --host rtx_version=1.7',
+}
 
 
 class EnginesPlan(EngineCommand):
@@ -103,8 +107,7 @@ def _plan(config: C10ProvisioningConfig, host: str | None) -> list[PlannedEngine
     try:
         return plan_corpus(config, facts, reader.digest)
     except HostProbeError as error:
-        said = "" if config.runtime == "auto" else f'The configuration says runtime = "{config.runtime}". '
-        raise _about(host, error, said + _OTHER_HOST) from error
+        raise _about(host, error, _IN_FULL[config.runtime]) from error
 
 
 def _about(host: str, error: HostProbeError, remedy: str) -> HostProbeError:

@@ -212,10 +212,9 @@ def _lines(
     *,
     doubtful: bool,
 ) -> Iterator[str]:
-    file, kept = options["config_file"], sum(len(i.engines) for i in inventories)
-    kept -= sum(item.kind != "orphan" for item in found)
+    kept = sum(len(i.engines) for i in inventories) - sum(item.kind != "orphan" for item in found)
     if not found:
-        yield f"Nothing to prune: {count(kept, 'engine')} in cache_root, none that {file} does not need here."
+        yield f"Nothing to prune: {_needed(options, kept)}."
         return
     rows = [("SIZE", "AGE", "FILES", "WHY", "NAME")]
     rows += [
@@ -232,6 +231,13 @@ def _lines(
     yield ""
     yield from _deleted(found, failures) if options["delete"] else _listed(options, found, doubtful=doubtful)
     yield f"Kept: {count(kept, 'engine')}."
+
+
+def _needed(options: dict[str, Any], kept: int) -> str:
+    if not kept:
+        return "no engine in cache_root"
+    others = " or of other hosts" if options["keep_hosts"] else ""
+    return f"{count(kept, 'engine')} in cache_root, all needed by {options['config_file']} here{others}"
 
 
 def _listed(options: dict[str, Any], found: Sequence[Unneeded], *, doubtful: bool) -> Iterator[str]:

@@ -5,6 +5,7 @@ May import doit and all but the tasks.
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -126,7 +127,8 @@ def _corpus(file: str, arguments: Sequence[str]) -> C10ProvisioningConfig | None
         return None
     config = C10ProvisioningConfig.load(file)
     refuse_empty(config, file, "no engine would be needed here", "--corpus FILE")
-    return replace(config, cache_root=Path(arguments[0])) if len(arguments) == 1 else config
+    one = len({os.path.realpath(argument) for argument in arguments}) == 1
+    return replace(config, cache_root=Path(arguments[0])) if one else config
 
 
 def _signing(corpus: C10ProvisioningConfig | None, arguments: Sequence[str]) -> SigningPolicy | None:
