@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import ast
 import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
@@ -223,6 +225,14 @@ def test_names_of_the_package_are_those_that_type_checkers_see() -> None:
                 assert all(alias.asname is None for alias in statement.names)
                 seen.setdefault(str(statement.module), set()).update(alias.name for alias in statement.names)
     assert seen == {module: set(names) for module, names in c10._HOMES.items()}
+
+
+def test_a_users_type_checker_may_import_each_name(tmp_path: Path) -> None:
+    (tmp_path / "user.py").write_text(f"from c10 import {', '.join(c10.__all__)}\n", "utf-8")
+    command = [sys.executable, "-m", "mypy", "--strict", "user.py"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout
+    assert set(c10.__all__) == {"__version__", *c10._HOME_OF}
 
 
 @pytest.mark.parametrize("name", sorted(c10.__all__))
