@@ -1,5 +1,5 @@
 """What the commands share: options anywhere on the line, messages instead of tracebacks. May import doit,
-config, errors, events, host, interruption, output and text.
+config, errors, events, interruption, output and text.
 """
 
 from __future__ import annotations
@@ -8,12 +8,9 @@ import json
 import os
 import sys
 from collections.abc import Iterable, Sequence
-from dataclasses import fields
 from getopt import GetoptError
-from pathlib import Path
 from typing import Any, Final
 
-from doit import get_var
 from doit.cmd_base import Command
 from doit.cmdparse import CmdParseError
 from doit.exceptions import InvalidCommand
@@ -22,7 +19,6 @@ from c10.building import events
 from c10.commands.text import printable
 from c10.corpus.config import DEFAULT_CONFIG, C10ProvisioningConfig
 from c10.errors import C10Error
-from c10.host import HostCapabilities
 from c10.plugin.interruption import show_no_traceback
 from c10.plugin.output import encodable, silence
 
@@ -77,7 +73,7 @@ class EngineCommand(Command):  # type: ignore[misc] # doit is untyped
 
     def parse_execute(self, in_args: list[str]) -> Any:
         """Parse options wherever they stand: getopt, which doit uses, stops at the first DIR."""
-        arguments, positional = _with_host(in_args), []
+        arguments, positional = list(in_args), []
         options, rest = self.cmdparser.parse([])
         while arguments:
             try:
@@ -108,7 +104,7 @@ def refuse_arguments(command: EngineCommand, arguments: Sequence[str]) -> None:
 
 def default_config() -> C10ProvisioningConfig | None:
     """Return ./backbones.toml where there is one. Raises ConfigError where it is none."""
-    return C10ProvisioningConfig.load(DEFAULT_CONFIG) if Path(DEFAULT_CONFIG).exists() else None
+    return C10ProvisioningConfig.load(DEFAULT_CONFIG) if os.path.lexists(DEFAULT_CONFIG) else None
 
 
 def write(lines: Iterable[str]) -> None:
@@ -134,12 +130,3 @@ def _print(text: str) -> None:
     except OSError as error:
         silence(sys.stdout)
         raise InvalidCommand(f"standard output: expected to write the answer, got {error}") from error
-
-
-def _with_host(arguments: list[str]) -> list[str]:
-    """Put the value of ``--host`` back: doit takes any argument with ``=`` in it for a variable of the dodo.py."""
-    if "--host" not in arguments:
-        return list(arguments)
-    stated = [f"{f.name}={value}" for f in fields(HostCapabilities) if (value := get_var(f.name)) is not None]
-    after = arguments.index("--host") + 1
-    return [*arguments[:after], *([",".join(stated)] if stated else []), *arguments[after:]]
