@@ -81,8 +81,6 @@ def engine_tasks(
     except C10Error as error:
         events.config_invalid(error)
         raise InvalidTask(str(error)) from error
-    if not targets:
-        events.corpus_empty("configuration" if isinstance(config, C10ProvisioningConfig) else str(config))
     for target in targets:
         yield engine_task(target, runtime)
 

@@ -77,12 +77,6 @@ def config_invalid(error: C10Error) -> None:
         _emit(logging.ERROR, "c10.config.invalid", error.message, fields)
 
 
-def corpus_empty(where: str) -> None:
-    """There is nothing to build: allowed, and hardly meant."""
-    words = f"{where}: no backbone, nothing is built. Name one in a [[backbones]] table."
-    _emit(logging.WARNING, "c10.config.empty", words, {})
-
-
 def database_unwritable(name: str, problem: str) -> None:
     """The database of doit is not written: later runs look again at what this one has looked at."""
     words = f"{name}: doit's database is not written ({problem}); engines are not affected"

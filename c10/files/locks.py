@@ -6,6 +6,7 @@ so that an engine stays locked for as long as anybody is alive who might still w
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import stat
@@ -131,7 +132,9 @@ def _opened(path: Path) -> int:
     try:
         # For writing: over NFS an exclusive flock is a POSIX lock, which asks for it (flock(2)).
         descriptor = os.open(path, flags | os.O_RDWR, 0o666)
-    except PermissionError:  # another user's lock file, in a cache that is shared
+    except OSError as error:  # another user's lock file in a cache that is shared, or one on a read-only mount
+        if error.errno not in {errno.EACCES, errno.EROFS}:
+            raise
         descriptor = os.open(path, flags | os.O_RDONLY, 0o666)
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
         os.close(descriptor)

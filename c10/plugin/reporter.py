@@ -167,6 +167,8 @@ class EngineReporter(RunReporter):
         parts = ", ".join(f"{count} {what}" for what, count in counts.items())
         saved = f"; reuse saved {_duration(self._saved_s)} of compiling" if self._saved_s else ""
         self._display.write(f"engines: {parts} in {_duration(duration_s)}{saved}\n")
+        if not any(counts.values()):
+            self._display.write("The corpus names no backbone: add a [[backbones]] table to backbones.toml.\n")
         if self._waiting and self._counts["failed"] and not is_interrupted():
             self._display.write("doit stops at the first failure; to try the others too: doit --continue engines\n")
 
