@@ -20,6 +20,9 @@ if TYPE_CHECKING:
         EngineCompileSummary,
         build_engine_compiler,
     )
+    from c10.conversion.convert import convert_network
+    from c10.conversion.report import KeptNodes, NetworkReport
+    from c10.conversion.result import ConversionResult, KeptNode
     from c10.corpus.config import BackboneConfig, C10ProvisioningConfig, build_backbone_specs
     from c10.corpus.policy import SigningPolicy
     from c10.corpus.spec import BackboneSpec, BuildConfig, BuildOptions, OptimizationProfile, ShapeRange
@@ -64,6 +67,9 @@ _HOMES = {
         "EngineCompileSummary",
         "build_engine_compiler",
     ),
+    "c10.conversion.convert": ("convert_network",),
+    "c10.conversion.report": ("KeptNodes", "NetworkReport"),
+    "c10.conversion.result": ("ConversionResult", "KeptNode"),
     "c10.corpus.config": ("BackboneConfig", "C10ProvisioningConfig", "build_backbone_specs"),
     "c10.errors": (
         "BuildKeyMismatchError",
@@ -117,6 +123,7 @@ __all__ = [  # a literal, as type checkers ask for; a test compares it with the 
     "CompileEngineCallable",
     "CompileOutcome",
     "ConfigError",
+    "ConversionResult",
     "DigestMismatchError",
     "EngineBuildError",
     "EngineCacheEntry",
@@ -134,9 +141,12 @@ __all__ = [  # a literal, as type checkers ask for; a test compares it with the 
     "InvalidRecordError",
     "InvalidSidecarError",
     "InvalidSignatureError",
+    "KeptNode",
+    "KeptNodes",
     "MissingRecordError",
     "MissingSidecarError",
     "MissingSignatureError",
+    "NetworkReport",
     "OptimizationProfile",
     "PublishError",
     "RecordError",
@@ -153,6 +163,7 @@ __all__ = [  # a literal, as type checkers ask for; a test compares it with the 
     "__version__",
     "build_backbone_specs",
     "build_engine_compiler",
+    "convert_network",
     "load_engine",
     "sign_engine",
 ]

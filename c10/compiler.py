@@ -51,7 +51,7 @@ class EngineCompileRequest:
         object.__setattr__(self, "cache_root", Path(self.cache_root))
         names: set[str] = set()
         for index, backbone in enumerate(self.backbones):
-            refuse_invalid_backbone(backbone, f"backbones[{index}]")
+            refuse_invalid_backbone(backbone, f"backbones[{index}]", self.precision)
             if backbone.model_name in names:
                 raise ConfigError(
                     f"backbones[{index}].model_name: expected each name once, got {backbone.model_name!r} twice"

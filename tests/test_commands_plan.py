@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 from command_corpus import add_jetson_engines, as_json, cold_corpus, command, untouched, warm_corpus
 from harness import Corpus, doit, flip_byte, onnx_with_external_data, run
 from networks import matmul_network
+
+from c10.corpus.revisions import CONFIGURE_REVISIONS, CONVERTER_REVISION
+from c10.proof.definition import build_key
 
 
 @pytest.fixture
@@ -123,6 +127,38 @@ def test_the_same_host_reuses_if_what_is_not_stated_is_unchanged(jetson: Corpus,
         "intact, and reused there if these are the same: "
         "runtime version 10.3.0.26, SM count 16, GPU Orin, CUDA driver 12.6",
     )
+
+
+@pytest.mark.parametrize(
+    ("recorded", "action", "why"),
+    [
+        (
+            {"converter": f"c10/{CONVERTER_REVISION}", "onnx": "1.0"},
+            "reuse",
+            "if these are the same: runtime version 10.3.0.26, onnx package 1.0, ",
+        ),
+        (
+            {"converter": "c10/0", "onnx": "1.0"},
+            "build",
+            f"precision converter c10/0 → c10/{CONVERTER_REVISION}",
+        ),
+        ({"configure": 0}, "build", f"builder configuration by c10 0 → {CONFIGURE_REVISIONS['trt']}"),
+    ],
+    ids=["another onnx package", "another converter", "another configuration"],
+)
+def test_on_another_host_it_is_this_c10_that_builds(
+    jetson: Corpus, recorded: dict[str, object], action: str, why: str
+) -> None:
+    """Its packages are not known, but what this c10 would do to the network is."""
+    path = Path(f"{jetson.engine('aliked')}.json")
+    statement = json.loads(path.read_text("utf-8"))
+    definition = statement["predicate"]["buildDefinition"]
+    definition["internalParameters"]["runtime"].update(recorded)
+    statement["predicate"]["c10_build_key"] = build_key(definition)
+    path.write_text(json.dumps(statement), "utf-8")
+    found = plan(jetson.folder, "--host", "sm=87,jp=6.2,trt=10.3")["aliked"]
+    assert found[0] == action
+    assert why in found[1]
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from c10 import (
     BackboneConfig,
     BackboneSpec,
+    BuildOptions,
     C10ProvisioningConfig,
     ConfigError,
     EngineCompileRequest,
@@ -89,6 +90,40 @@ REFUSED_BACKBONES = {
         {"expected_input_shape": '"1x3x224x224"'},
         "expected_input_shape: expected positive ints, got '1x3x224x224'",
     ),
+    # conversion
+    "conversion": ({"conversion": '"sometimes"'}, "conversion: expected one of auto, always, never, got 'sometimes'"),
+    "conversion is a flag": ({"conversion": "true"}, "conversion: expected one of auto, always, never, got True"),
+    "the key before conversion": (
+        {"strongly_typed": "true"},
+        'strongly_typed: expected conversion = "always" (strongly typed, c10 converts the network) or conversion = '
+        '"never" (strongly typed, the network\'s own types) in its place, or neither for strongly_typed = false, '
+        "got unknown key 'strongly_typed'",
+    ),
+    "keep_fp32 is a string": (
+        {"keep_fp32": '"Softmax"'},
+        "keep_fp32: expected an array of non-empty strings, got 'Softmax'",
+    ),
+    "keep_fp32 has an empty string": (
+        {"keep_fp32": '["Softmax", " "]'},
+        "keep_fp32: expected an array of non-empty strings, got ['Softmax', ' ']",
+    ),
+    "keep_fp32 has one twice": (
+        {"keep_fp32": '["Softmax", "/a/*", "Softmax"]'},
+        "keep_fp32: expected different operator types or name patterns, got ['Softmax', '/a/*', 'Softmax']",
+    ),
+    "keep_fp32 where nothing may be converted": (
+        {"keep_fp32": '["Softmax"]', "conversion": '"never"'},
+        'keep_fp32: expected no keep_fp32 with conversion = "never", which converts nothing (remove one of them), '
+        "got ['Softmax']",
+    ),
+    **{
+        f"keep_fp32 at {precision}": (
+            {"keep_fp32": '["Softmax"]', "precision": f'"{precision}"'},
+            f"keep_fp32: expected no keep_fp32 with precision {precision}, to which nothing is converted (remove it, "
+            "or use fp16 or bf16), got ['Softmax']",
+        )
+        for precision in ("fp32", "int8", "fp8")
+    },
     # unknown keys
     "unknown key": ({"onnx_pth": '"a"'}, "onnx_pth: expected one of "),
     # wrong types
@@ -189,7 +224,17 @@ SHAPES = {
         "inputs.x = {min = [1], opt = [1, 1], max = [1]}",
         "backbones[0].inputs.x: expected min, opt and max of one rank, got [1], [1, 1], [1]",
     ),
-    "no max": ("inputs.x = {min = [1], opt = [1]}", "backbones[0].inputs.x.max: expected positive ints, got nothing"),
+    "no max": ("inputs.x = {min = [1], opt = [1]}", "backbones[0].inputs.x.max: expected ints, got nothing"),
+    "float": (
+        "inputs.x = {min = [1], opt = [1.5], max = [2]}",
+        "backbones[0].inputs.x.opt: expected ints, got [1.5]",
+    ),
+    "flag": ("inputs.x = {min = [true], opt = [1], max = [1]}", "backbones[0].inputs.x.min: expected ints, got [True]"),
+    "no array": ("inputs.x = {min = 1, opt = [1], max = [1]}", "backbones[0].inputs.x.min: expected ints, got 1"),
+    "beyond 64 bits": (
+        f"inputs.x = {{min = [1], opt = [1], max = [{2**63}]}}",
+        f"backbones[0].inputs.x.max: expected ints, got [{2**63}]",
+    ),
     "unknown bound": (
         "inputs.x = {min = [1], opt = [1], max = [1], best = [1]}",
         "backbones[0].inputs.x.best: expected one of max, min, opt, got unknown key 'best'",
@@ -206,6 +251,61 @@ SHAPES = {
 def test_refused_shapes_of_profiles(tmp_path: Path, case: str) -> None:
     text, message = SHAPES[case]
     assert message in problems_of(backbone(expected_input_shape="") + text + "\n", tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("low", "best", "high"),
+    [
+        ([1, 0, 8], [1, 64, 8], [1, 256, 8]),  # a KV cache that may be empty
+        ([0], [8], [63]),
+        ([-64], [-1], [2**63 - 1]),  # values of a shape input
+        ([-(2**63)], [0], [0]),
+        ([], [], []),
+    ],
+)
+def test_any_integers_are_shapes_until_the_network_is_known(
+    tmp_path: Path, low: list[int], best: list[int], high: list[int]
+) -> None:
+    text = f"{{min = {low}, opt = {best}, max = {high}}}"
+    for key in (f"inputs.x = {text}", f"profiles = [{{x = {text}}}]"):
+        (only,) = load(backbone(expected_input_shape="") + key + "\n", tmp_path).backbones
+        (profile,) = only.shape_profiles()
+        assert profile.inputs == (("x", ShapeRange(tuple(low), tuple(best), tuple(high))),)
+
+
+def test_keep_fp32_in_the_users_order(tmp_path: Path) -> None:
+    (only,) = load(backbone(keep_fp32='["Softmax", "/encoder/layer.3/*", "Add"]'), tmp_path).backbones
+    assert only.options.keep_fp32 == ("Softmax", "/encoder/layer.3/*", "Add")
+    assert only.options.conversion == "auto"
+
+
+@pytest.mark.parametrize(
+    ("of_file", "own", "refused"), [("fp32", "", True), ("fp32", "bf16", False), ("fp16", "fp32", True)]
+)
+def test_keep_fp32_is_judged_by_the_precision_that_counts(
+    tmp_path: Path,
+    of_file: str,
+    own: str,
+    refused: bool,  # noqa: FBT001
+) -> None:
+    changes = {"keep_fp32": '["Softmax"]', "precision": f'"{own}"' if own else ""}
+    text = backbone(**changes) + backbone(model_name='"other"')
+    text = f'precision = "{of_file}"\n{text}'
+    if refused:
+        (problem,) = problems_of(text, tmp_path)
+        assert problem.startswith("backbones[0].keep_fp32: expected no keep_fp32 with precision fp32")
+    else:
+        assert load(text, tmp_path).backbones[0].options.keep_fp32 == ("Softmax",)
+
+
+def test_problems_of_conversion_are_told_with_all_others(tmp_path: Path) -> None:
+    text = backbone(strongly_typed="true", keep_fp32='["a", "a"]', conversion='"never"', tf32="1", precision='"fp32"')
+    assert [problem.split(": ")[0] for problem in problems_of(text, tmp_path)] == [
+        "backbones[0].tf32",
+        "backbones[0].keep_fp32",
+        "backbones[0].keep_fp32",
+        "backbones[0].strongly_typed",
+    ]
 
 
 def test_shape_beside_profiles_is_refused(tmp_path: Path) -> None:
@@ -353,6 +453,28 @@ def test_missing_onnx_is_no_problem_of_the_file(tmp_path: Path) -> None:
         ({"input_name": ""}, "input_name: expected a non-empty string, got ''"),
         ({"workspace_mb": 0}, "workspace_mb: expected a positive int, got 0"),
         ({"precision": "fp64"}, "precision: expected one of fp32, fp16, bf16, int8, fp8, got 'fp64'"),
+        (
+            {"options": BuildOptions(conversion=True)},
+            "options.conversion: expected one of auto, always, never, got True",
+        ),
+        (
+            {"options": BuildOptions(keep_fp32="Softmax")},
+            "options.keep_fp32: expected a tuple of non-empty strings, got 'Softmax'",
+        ),
+        (
+            {"options": BuildOptions(keep_fp32=("a", "a"))},
+            "options.keep_fp32: expected different operator types or name patterns, got ['a', 'a']",
+        ),
+        (
+            {"options": BuildOptions(keep_fp32=("a",), conversion="never")},
+            'options.keep_fp32: expected no keep_fp32 with conversion = "never", which converts nothing '
+            "(remove one of them), got ['a']",
+        ),
+        (
+            {"options": BuildOptions(keep_fp32=("a",)), "precision": "int8"},
+            "options.keep_fp32: expected no keep_fp32 with precision int8, to which nothing is converted "
+            "(remove it, or use fp16 or bf16), got ['a']",
+        ),
     ],
 )
 def test_values_given_in_python_are_held_to_the_same_rules(changes: dict[str, Any], message: str) -> None:
@@ -363,6 +485,14 @@ def test_values_given_in_python_are_held_to_the_same_rules(changes: dict[str, An
     with pytest.raises(ConfigError) as raised:
         EngineCompileRequest(backbones=(BackboneSpec(**values),), cache_root=Path("e"), host=HOST)
     assert str(raised.value) == f"backbones[0]: {message}"
+
+
+def test_keep_fp32_is_judged_by_the_precision_of_the_request() -> None:
+    spec = BackboneSpec(**BACKBONE, options=BuildOptions(keep_fp32=("Softmax",)))
+    BackboneConfig(**BACKBONE, options=spec.options)  # its precision is not known yet
+    EngineCompileRequest(backbones=(spec,), cache_root=Path("e"), host=HOST, precision="bf16")
+    with pytest.raises(ConfigError, match=r"backbones\[0\]: options\.keep_fp32: .* with precision fp32"):
+        EngineCompileRequest(backbones=(spec,), cache_root=Path("e"), host=HOST, precision="fp32")
 
 
 def test_request_refuses_a_name_given_twice_and_a_bad_workspace() -> None:
@@ -379,7 +509,10 @@ TOML_VALUES = st.recursive(
     max_leaves=8,
 )
 KEYS = ["backbones", "cache_root", "runtime", "precision", "workspace_mb", "jetpack", "image", "signing"]
-INNER = ["model_name", "onnx_path", "expected_input_shape", "input_name", "precision", "inputs", "profiles", "plugins"]
+INNER = [
+    *("model_name", "onnx_path", "expected_input_shape", "input_name", "precision", "inputs", "profiles", "plugins"),
+    *("conversion", "keep_fp32", "strongly_typed"),
+]
 
 
 @settings(max_examples=200)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Iterator
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import onnx
@@ -244,14 +244,33 @@ def test_a_location_outside_the_models_folder_is_refused(tmp_path: Path, locatio
     assert repr(location) in raised.value.message
 
 
-def test_a_link_that_leads_outside_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "inside").mkdir()
-    (tmp_path / "weights.bin").write_bytes(b"w")
-    (tmp_path / "inside/weights.bin").symlink_to("../weights.bin")
-    path = tmp_path / "inside/model.onnx"
-    path.write_bytes(onnx_with_external_data("weights.bin"))
-    with pytest.raises(SourceError, match="expected a location inside the model's folder"):
-        external_data_files(path)
+@pytest.mark.parametrize("location", ["weights.bin", "folder/weights.bin"], ids=["a file", "through a folder"])
+@pytest.mark.parametrize("kind", ["relative", "absolute", "dangling", "to itself"])
+def test_a_link_at_a_location_inside_may_lead_anywhere(tmp_path: Path, location: str, kind: str) -> None:
+    """Model hubs and data version control keep files elsewhere; refusing their links was stricter than TensorRT."""
+    inside, outside = tmp_path / "inside", tmp_path / "outside"
+    inside.mkdir()
+    outside.mkdir()
+    (outside / "weights.bin").write_bytes(b"w")
+    link = inside / PurePosixPath(location).parts[0]
+    leads = {"relative": Path("../outside"), "absolute": outside, "dangling": Path("none"), "to itself": link}[kind]
+    link.symlink_to(leads if link.name == "folder" or kind == "to itself" else leads / "weights.bin")
+    path = inside / "model.onnx"
+    path.write_bytes(onnx_with_external_data(location))
+    assert external_data_files(path) == (location,)
+
+
+def test_locations_of_a_linked_model_are_judged_by_the_path_that_is_given(tmp_path: Path) -> None:
+    for folder in ("blobs", "snapshot"):
+        (tmp_path / folder).mkdir()
+    (tmp_path / "blobs/0f3a").write_bytes(onnx_with_external_data("weights.bin"))
+    (tmp_path / "snapshot/model.onnx").symlink_to("../blobs/0f3a")
+    assert external_data_files(tmp_path / "snapshot/model.onnx") == ("weights.bin",)
+    (tmp_path / "blobs/0f3a").write_bytes(onnx_with_external_data("../blobs/weights.bin"))
+    with pytest.raises(
+        SourceError, match=r"expected a location inside the model's folder, got '\.\./blobs/weights\.bin'"
+    ):
+        external_data_files(tmp_path / "snapshot/model.onnx")
 
 
 def test_harness_models_are_what_they_say(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ import pytest
 from harness import HOST, Corpus, doit, run
 
 from c10 import C10ProvisioningConfig
-from c10.corpus.config import _OPTION_KEYS
+from c10.corpus.build_options import OPTION_KEYS
 from c10.proof.facts import FACTS
 from c10.proof.verdict import _WORDS
 
@@ -59,7 +59,7 @@ def test_the_table_of_facts_is_the_codes() -> None:
 
 def test_every_option_and_every_reason_is_named() -> None:
     missing = [
-        name for name in (*_OPTION_KEYS, *_WORDS) if f"`{name}`" not in README and not name.startswith("signature")
+        name for name in (*OPTION_KEYS, *_WORDS) if f"`{name}`" not in README and not name.startswith("signature")
     ]
     assert missing == []
 

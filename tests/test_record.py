@@ -7,7 +7,7 @@ import hashlib
 import json
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from hypothesis import strategies as st
 
 from c10 import BackboneSpec, BuildOptions, HostCapabilities
 from c10.building.build import build_engine
+from c10.corpus.spec import OptimizationProfile, ShapeRange
 from c10.corpus.target import EngineTarget, engine_target
 from c10.errors import RecordError
 from c10.plugin.description import TaskDescription
@@ -49,8 +50,8 @@ def target_in(folder: Path, **host: Any) -> EngineTarget:
     return engine_target(spec, host=HostCapabilities(**{**HOST, **host}), runtime="trt", cache_root=folder / "engines")
 
 
-def definition_of(target: EngineTarget) -> dict[str, Any]:
-    return build_definition(target, source_files(target), SourceDigests())
+def definition_of(target: EngineTarget, *, converted: bool = False) -> dict[str, Any]:
+    return build_definition(target, source_files(target), SourceDigests(), converted=converted)
 
 
 @pytest.fixture
@@ -275,7 +276,8 @@ def test_a_note_of_the_host_makes_the_same_build(tmp_path: Path, note: str) -> N
 
 
 OPTIONS = {
-    "strongly_typed": (True, "strong typing off → on"),
+    "conversion": ("always", "conversion auto → always"),
+    "keep_fp32": (("Softmax", "/head/*"), "kept in fp32 none → Softmax; /head/*"),
     "builder_optimization_level": (5, "builder optimization level 3 → 5"),
     "hardware_compatibility": ("same_compute_capability", "hardware compatibility none → same_compute_capability"),
     "version_compatible": (True, "version compatibility off → on"),
@@ -295,6 +297,39 @@ def test_each_build_option_makes_another_build(tmp_path: Path, option: str) -> N
     old, new = definition_of(target), definition_of(replace(target, build_config=config))
     assert build_key(old) != build_key(new)
     assert words in [str(difference) for difference in differences(old, new)]
+
+
+def test_every_build_option_is_in_the_key_or_known_not_to_change_the_engine() -> None:
+    by_content = {"calibration_cache", "plugins"}
+    assert {*OPTIONS, *by_content, "timing_cache", "timeout_s"} == {option.name for option in fields(BuildOptions)}
+
+
+def test_the_order_of_what_is_kept_is_the_users(tmp_path: Path) -> None:
+    target = target_in(tmp_path)
+    config = replace(target.build_config, options=BuildOptions(keep_fp32=("b", "a")))
+    definition = definition_of(replace(target, build_config=config))
+    assert definition["externalParameters"]["options"]["keep_fp32"] == ["b", "a"]
+
+
+LARGE = [2**53, 2**63 - 1, -(2**53), -(2**63)]
+
+
+@pytest.mark.parametrize("value", [0, -1, 2**53 - 1, -(2**53) + 1, *LARGE])
+@pytest.mark.parametrize("name", ["starts", "größe"])
+def test_any_value_of_a_shape_input_is_in_the_key_and_the_record(tmp_path: Path, name: str, value: int) -> None:
+    """A name outside ASCII takes the library's way to RFC 8785, which refuses what a double cannot hold."""
+    target = target_in(tmp_path)
+    profile = OptimizationProfile.of({name: ShapeRange((min(value, 0),), (value,), (max(value, 1),))})
+    target = replace(target, build_config=replace(target.build_config, profiles=(profile,)))
+    definition = definition_of(target)
+    assert build_key(definition) == hashlib.sha256(rfc8785.dumps(definition)).hexdigest()
+    build_engine(target, judge(target, SourceDigests()), SourceDigests(), FakeRuntime(tmp_path / "calls.txt"))
+    assert judge(target, SourceDigests()).reusable
+    (shapes,) = read_record(target.record_path).definition["externalParameters"]["profiles"]
+    assert shapes[name]["opt"] == [str(value) if value in LARGE else value]
+    other = OptimizationProfile.of({name: ShapeRange.fixed((1,))})
+    verdict = judge(replace(target, build_config=replace(target.build_config, profiles=(other,))), SourceDigests())
+    assert str(verdict).startswith(f"optimization profiles {name} [{min(value, 0)}]…[{max(value, 1)}] → ")
 
 
 @pytest.mark.parametrize("option", ["timing_cache", "timeout_s"])

@@ -19,7 +19,14 @@ import pytest
 from harness import TWO_LINES, doit, flip_byte
 from onnx import TensorProto, helper, numpy_helper
 
-from c10 import C10ProvisioningConfig, CompileOutcome, EngineCompileRequest, Sha256Sidecar, build_backbone_specs
+from c10 import (
+    C10ProvisioningConfig,
+    CompileOutcome,
+    EngineCompileRequest,
+    Sha256Sidecar,
+    build_backbone_specs,
+    convert_network,
+)
 from c10.compiler import build_engine_compiler
 from c10.host import probe_host
 from c10.proof.record import read_record
@@ -33,9 +40,12 @@ SQUEEZENET = LIGHT / "light_squeezenet.onnx"
 SHAPE = [1, 3, 32, 32]
 
 
-def save_network(path: Path, *, free_batch: bool = False, weight: float = 0.5) -> None:
+def save_network(
+    path: Path, *, free_batch: bool = False, weight: float = 0.5, elem_type: int = TensorProto.FLOAT
+) -> None:
     """Write a network of one convolution; ``free_batch`` leaves its batch dimension open."""
-    kernel = numpy_helper.from_array(np.full((4, 3, 3, 3), weight, dtype="float32"), "kernel")
+    dtype = helper.tensor_dtype_to_np_dtype(elem_type)
+    kernel = numpy_helper.from_array(np.full((4, 3, 3, 3), weight, dtype=dtype), "kernel")
     shape: list[Any] = ["batch" if free_batch else 1, 3, 32, 32]
     graph = helper.make_graph(
         [
@@ -43,8 +53,8 @@ def save_network(path: Path, *, free_batch: bool = False, weight: float = 0.5) -
             helper.make_node("Relu", ["features"], ["output"]),
         ],
         "network",
-        [helper.make_tensor_value_info("input", TensorProto.FLOAT, shape)],
-        [helper.make_tensor_value_info("output", TensorProto.FLOAT, [shape[0], 4, 30, 30])],
+        [helper.make_tensor_value_info("input", elem_type, shape)],
+        [helper.make_tensor_value_info("output", elem_type, [shape[0], 4, 30, 30])],
         [kernel],
     )
     onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), path)
@@ -141,28 +151,16 @@ def digest_and_size(engine: Path) -> tuple[str, int]:
     return hashlib.sha256(engine.read_bytes()).hexdigest(), engine.stat().st_size
 
 
-CONVERT = """
-import sys
-from pathlib import Path
-from shutil import copy
-from c10.runtimes.precision import converted
-
-with converted(Path(sys.argv[1]), "fp16", beside=Path(sys.argv[2])) as model:
-    copy(model, sys.argv[2])
-"""
-
-
 def test_fp16_engine_is_exactly_the_builders_bytes_for_the_converted_network(built: Path, tmp_path: Path) -> None:
     network = tmp_path / "fp16.onnx"
-    subprocess.run([sys.executable, "-c", CONVERT, str(built / "tiny.onnx"), str(network)], check=True)
+    assert convert_network(built / "tiny.onnx", network, precision="fp16").converted
     by_hand = built_by_hand(network, "input", workspace_mb=256, **fixed(SHAPE))
     assert digest_and_size(engine_of(built, "tiny")) == by_hand
 
 
 def test_engine_of_a_network_exported_in_fp16_is_exactly_the_builders_bytes(tmp_path: Path) -> None:
-    float16 = pytest.importorskip("onnxconverter_common.float16", reason="onnxconverter-common is not installed")
     folder = write_checkout(tmp_path / "fp16")
-    onnx.save(float16.convert_float_to_float16(onnx.load(folder / "tiny.onnx")), folder / "tiny.onnx")
+    save_network(folder / "tiny.onnx", elem_type=TensorProto.FLOAT16)
     assert outcomes(doit(folder, "engines:tiny")) == {"tiny": "BUILT"}
     by_hand = built_by_hand(folder / "tiny.onnx", "input", workspace_mb=256, **fixed(SHAPE))
     assert digest_and_size(engine_of(folder, "tiny")) == by_hand
@@ -252,7 +250,7 @@ def test_a_warm_run_of_the_real_runtime_imports_no_compiler(checkout: Path) -> N
     assert set(outcomes(doit(checkout, "engines")).values()) == {"REUSED"}
     modules = {name.partition(".")[0] for name in json.loads((checkout / "modules.json").read_text())}
     assert "c10" in modules
-    assert not modules & {"tensorrt", "tensorrt_rtx", "onnx", "numpy", "onnxconverter_common"}
+    assert not modules & {"tensorrt", "tensorrt_rtx", "onnx", "numpy"}
 
 
 # What the parser and the builder say

@@ -21,6 +21,7 @@ from c10.building import events
 from c10.building.outcome import CompileOutcome
 from c10.building.progress import CHANNEL
 from c10.building.sign import open_signing_key, publish_signature
+from c10.conversion.report import NetworkReport
 from c10.corpus.target import EngineTarget
 from c10.errors import C10Error, EngineBuildError, SourceError, VerificationError
 from c10.files.digest import FileSignature
@@ -47,6 +48,11 @@ class BuildOutcome:
     record: BuildRecord
     duration_s: float | None
 
+    def network_words(self) -> str:
+        """Return how much of a converted network has the engine's precision; "" for another one."""
+        network, precision = self.record.network, self.record.definition["externalParameters"]["precision"]
+        return network.words(precision) if network else ""
+
     def values(self) -> dict[str, Any]:
         """Return what doit's database keeps."""
         return {
@@ -56,6 +62,8 @@ class BuildOutcome:
             "size": self.record.size,
             "build_key": self.record.build_key,
             "duration_s": self.duration_s,
+            "network": self.network_words(),
+            "warnings": list(self.record.network.warnings if self.record.network else ()),
         }
 
 
@@ -109,18 +117,13 @@ def _compile(
     before = {target.onnx_path: sources.signature(target.onnx_path)}  # before it is asked what else it names
     files = source_files(target)
     before = {path: sources.signature(path) for path in files.values()} | before
+    progress = CHANNEL.callback(target.model_name)
     started, clock = datetime.now(timezone.utc), time.perf_counter()
-    # The sources are hashed while the compiler runs, on another core; what changed meanwhile is refused below.
-    with ThreadPoolExecutor(1) as pool:
-        hashed = pool.submit(build_definition, target, files, sources)
-        entry = runtime.compile_engine(
-            target.onnx_path,
-            target.build_config,
-            target.engine_path,
-            progress=CHANNEL.callback(target.model_name),
-        )
+    with _hashing(files, sources):
+        entry = runtime.compile_engine(target.onnx_path, target.build_config, target.engine_path, progress=progress)
         duration, finished = time.perf_counter() - clock, datetime.now(timezone.utc)
-        definition = hashed.result()
+    network = getattr(entry, "network", None) or NetworkReport(types_from="injected runtime")
+    definition = build_definition(target, files, sources, converted=network.converted)
     _refuse_changed(target, sources, before)
     record = BuildRecord(
         engine_name=target.engine_path.name,
@@ -132,9 +135,23 @@ def _compile(
         started_on=started.isoformat(timespec="milliseconds"),
         finished_on=finished.isoformat(timespec="milliseconds"),
         power_mode=target.host.power_mode,
+        network=network,
     )
     _commit(target, record, signing_key)
     return record
+
+
+@contextmanager
+def _hashing(files: dict[str, Path], sources: SourceDigests) -> Iterator[None]:
+    """Hash the sources while the compiler runs, on another core; what changed meanwhile is refused afterwards.
+
+    Raises SourceError where one of them cannot be read.
+    """
+    with ThreadPoolExecutor(1) as pool:
+        hashed = [pool.submit(sources.sha256, path) for path in dict.fromkeys(files.values())]
+        yield
+        for digest in hashed:
+            digest.result()
 
 
 def _commit(target: EngineTarget, record: BuildRecord, signing_key: PrivateKey | None) -> None:

@@ -10,7 +10,7 @@ import json
 import logging
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any, Final
 
@@ -48,6 +48,13 @@ def compile_error(target: EngineTarget, error: BaseException) -> None:
     }
     message = error.message if isinstance(error, C10Error) else str(error)
     _emit(logging.ERROR, "c10.engine.compile.error", f"{target.model_name}: {message}", fields)
+
+
+def compile_warnings(target: EngineTarget, warnings: Sequence[str]) -> None:
+    """Libraries or TensorRT warned of something. For programs: the run's own lines tell a person the same."""
+    for warning in warnings:
+        fields = {"model_name": target.model_name, "warning": warning}
+        _emit(logging.INFO, "c10.engine.compile.warning", f"{target.model_name}: {warning}", fields)
 
 
 def compile_summary(*, built: int, reused: int, failed: int, duration_s: float) -> None:

@@ -23,7 +23,7 @@ from c10.errors import ConfigError, RecordError, SourceError
 from c10.files.digest import FileDigest, digest_file, open_regular
 from c10.files.naming import EngineFilenameSchema, EngineName
 from c10.host import HostCapabilities
-from c10.proof.definition import build_definition, differences, source_files
+from c10.proof.definition import build_definition, differences, source_files, was_converted
 from c10.proof.facts import Difference, describe, fact_of
 from c10.proof.nearest import NAMED, name_differences, nearness
 from c10.proof.record import read_record
@@ -31,7 +31,7 @@ from c10.proof.sources import SourceDigests
 from c10.proof.verdict import Verdict, judge
 
 #: Packages and settings of the machine that builds: of another one nothing is known of them.
-_OF_THIS_MACHINE: Final = ("runtime.converter", "runtime.onnx", "environment.")
+_OF_THIS_MACHINE: Final = ("runtime.onnx", "environment.")
 
 Action = Literal["reuse", "build", "blocked"]
 
@@ -182,7 +182,7 @@ def _changes(near: StoredEngine, target: EngineTarget, sources: SourceDigests) -
     named = name_differences(near.name, EngineFilenameSchema.parse(target.engine_path))
     try:
         record = read_record(record_path(near.engine_path))
-        definition = build_definition(target, source_files(target), sources)
+        definition = build_definition(target, source_files(target), sources, converted=was_converted(record.definition))
     except (OSError, RecordError, SourceError):
         return named
     told = {*NAMED.values(), "runtime.onnx_parser"}

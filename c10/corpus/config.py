@@ -1,5 +1,5 @@
 """backbones.toml → C10ProvisioningConfig → BackboneSpec. May import digest, errors, naming, remedies, spec,
-target, fields and signing's policy.
+target, fields, build_options and signing's policy.
 
 Every problem of a file is found and told in one message. Paths in the file are relative to the file.
 """
@@ -14,6 +14,7 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Final
 
+from c10.corpus.build_options import CONVERSIONS, REPLACED_KEYS, build_options, check_conversion
 from c10.corpus.fields import Problems, Table
 from c10.corpus.policy import SigningPolicy, is_revocable
 from c10.corpus.spec import (
@@ -41,11 +42,9 @@ else:
 
 DEFAULT_CONFIG: Final = "backbones.toml"
 _RUNTIMES: Final = ("auto", "tensorrt", "tensorrt_rtx")
-_HARDWARE_COMPATIBILITY: Final = ("none", "ampere_plus", "same_compute_capability")
 _BUILDERS: Final = ("auto", "docker", "podman", "buildah", "none")
 #: Host, path and tag as docker, podman and buildah take them; a digest is not a name to give.
 _IMAGE_NAME: Final = re.compile(r"[a-z0-9]+(?:[._:/-]+[a-z0-9]+)*(?::[A-Za-z0-9_][A-Za-z0-9_.-]{0,127})?")
-_OPTION_KEYS: Final = frozenset(option.name for option in fields(BuildOptions))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,11 +106,12 @@ class C10ProvisioningConfig:
         """Check a parsed document; paths in it are relative to ``folder``. Raises ConfigError."""
         problems = Problems(where)
         table = Table(document, problems, folder=folder)
+        precision: Precision = table.choice("precision", PRECISIONS, DEFAULT_PRECISION)
         config = cls(
-            backbones=tuple(b for t in table.tables("backbones") if (b := _backbone(t)) is not None),
+            backbones=tuple(b for t in table.tables("backbones") if (b := _backbone(t, precision)) is not None),
             cache_root=_cache_root(table, folder),
             runtime=table.choice("runtime", _RUNTIMES, "auto"),
-            precision=table.choice("precision", PRECISIONS, DEFAULT_PRECISION),
+            precision=precision,
             workspace_mb=table.positive("workspace_mb", DEFAULT_WORKSPACE_MB),
             jetpack=table.text("jetpack", None),
             image=_image(table.table("image"), folder),
@@ -130,8 +130,13 @@ def build_backbone_specs(config: C10ProvisioningConfig) -> tuple[BackboneSpec, .
     return tuple(backbone.to_spec() for backbone in config.backbones)
 
 
-def refuse_invalid_backbone(backbone: BackboneConfig | BackboneSpec, where: str) -> None:
-    """Raise ConfigError with all that is wrong with values given in Python."""
+def refuse_invalid_backbone(
+    backbone: BackboneConfig | BackboneSpec, where: str, precision: Precision | None = None
+) -> None:
+    """Raise ConfigError with all that is wrong with values given in Python.
+
+    ``precision`` is the one of the request, where it is known; the backbone's own wins.
+    """
     problems = Problems(where)
     _check_model_name(backbone.model_name, "model_name", problems)
     if not backbone.input_name:
@@ -142,10 +147,11 @@ def refuse_invalid_backbone(backbone: BackboneConfig | BackboneSpec, where: str)
         problems.add("workspace_mb", "expected a positive int", repr(backbone.workspace_mb))
     if backbone.precision not in {None, *PRECISIONS}:
         problems.add("precision", f"expected one of {', '.join(PRECISIONS)}", repr(backbone.precision))
+    _check_options(backbone.options, backbone.precision or precision, problems)
     problems.raise_any()
 
 
-def _backbone(table: Table) -> BackboneConfig | None:
+def _backbone(table: Table, file_precision: Precision) -> BackboneConfig | None:
     before = table.problems.count
     name = table.required_text("model_name")
     if name is not None:
@@ -160,8 +166,8 @@ def _backbone(table: Table) -> BackboneConfig | None:
         )
     precision = table.choice("precision", PRECISIONS, None)
     workspace_mb = table.positive("workspace_mb", None)
-    options = _options(table)
-    table.refuse_unknown()
+    options = build_options(table, precision or file_precision)
+    table.refuse_unknown(REPLACED_KEYS)
     if table.problems.count > before or name is None or onnx_path is None:
         return None
     return BackboneConfig(
@@ -191,7 +197,7 @@ def _profile(table: Table) -> OptimizationProfile:
 
 
 def _range(table: Table) -> ShapeRange:
-    shapes = [table.dimensions(bound) for bound in ("min", "opt", "max")]
+    shapes = [table.shape_values(bound) for bound in ("min", "opt", "max")]
     table.refuse_unknown()
     if any(shape is None for shape in shapes):
         return ShapeRange((), (), ())
@@ -203,44 +209,6 @@ def _range(table: Table) -> ShapeRange:
     elif any(not a <= b <= c for a, b, c in zip(low, best, high, strict=True)):
         table.problems.add(table.at(""), "expected min <= opt <= max", f"{list(low)}, {list(best)}, {list(high)}")
     return ShapeRange(low, best, high)
-
-
-def _options(table: Table) -> BuildOptions:
-    default = BuildOptions()
-    if table.has_none_of(_OPTION_KEYS):
-        return default
-    return BuildOptions(
-        strongly_typed=table.flag("strongly_typed", default.strongly_typed),
-        builder_optimization_level=table.integer(
-            "builder_optimization_level", 0, 5, default.builder_optimization_level
-        ),
-        hardware_compatibility=table.choice(
-            "hardware_compatibility", _HARDWARE_COMPATIBILITY, default.hardware_compatibility
-        ),
-        version_compatible=table.flag("version_compatible", default.version_compatible),
-        dla_core=table.integer("dla_core", 0, 15, None),
-        gpu_fallback=table.flag("gpu_fallback", default.gpu_fallback),
-        sparse_weights=table.flag("sparse_weights", default.sparse_weights),
-        tf32=table.flag("tf32", default.tf32),
-        compute_capabilities=_compute_capabilities(table),
-        calibration_cache=table.path("calibration_cache", None),
-        plugins=table.paths("plugins"),
-        timing_cache=table.flag("timing_cache", default.timing_cache),
-        timeout_s=table.positive("timeout_s", None),
-    )
-
-
-def _compute_capabilities(table: Table) -> tuple[str, ...]:
-    found = table.texts("compute_capabilities")
-    wrong = [sm for sm in found if not (sm.isascii() and sm.isdecimal())]
-    if wrong or len(set(found)) < len(found):
-        table.problems.add(
-            table.at("compute_capabilities"),
-            'expected different ones such as ["75", "89"]',
-            repr(list(found)),
-        )
-        return ()
-    return tuple(sorted(found, key=int))
 
 
 def _cache_root(table: Table, folder: Path) -> Path:
@@ -286,6 +254,15 @@ def _check_model_name(name: str, where: str, problems: Problems) -> None:
     if not is_model_name(name):
         expected = f"expected [a-z0-9]+ joined by single '.', '_' or '-', at most {MODEL_NAME_MAX} characters"
         problems.add(where, expected, repr(name))
+
+
+def _check_options(options: BuildOptions, precision: Precision | None, problems: Problems) -> None:
+    if options.conversion not in CONVERSIONS:
+        problems.add("options.conversion", f"expected one of {', '.join(CONVERSIONS)}", repr(options.conversion))
+    if not isinstance(options.keep_fp32, tuple) or not all(isinstance(k, str) and k.strip() for k in options.keep_fp32):
+        problems.add("options.keep_fp32", "expected a tuple of non-empty strings", repr(options.keep_fp32))
+    else:
+        check_conversion(options, precision, "options.keep_fp32", problems)
 
 
 def _check_shape(shape: Shape, where: str, problems: Problems) -> None:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Final, TypeVar
 
 from c10.errors import ConfigError
 
 _T = TypeVar("_T")
 _INT_MAX: Final = 2**31 - 1  # TensorRT's dimensions are 32-bit; beyond is a typing error
+_INT64: Final = (-(2**63), 2**63 - 1)  # what TensorRT takes as a value of a shape input
 _SHOWN: Final = 120  # characters of a wrong value that a message repeats
 
 
@@ -65,10 +67,11 @@ class Table:
         self._known |= keys
         return keys.isdisjoint(self._values)
 
-    def refuse_unknown(self) -> None:
-        """Note every key that no accessor asked for."""
+    def refuse_unknown(self, replaced: Mapping[str, str] = MappingProxyType({})) -> None:
+        """Note every key that no accessor asked for; ``replaced`` says of old keys what is expected in their place."""
         for key in self._values.keys() - self._known:
-            self.problems.add(self.at(key), f"expected one of {', '.join(sorted(self._known))}", f"unknown key {key!r}")
+            expected = replaced.get(key) or f"expected one of {', '.join(sorted(self._known))}"
+            self.problems.add(self.at(key), expected, f"unknown key {key!r}")
 
     def table(self, key: str) -> Table:
         """Return a table; an absent one is empty and not ``given``."""
@@ -179,25 +182,30 @@ class Table:
         value = self._get(key)
         if value is None:
             return None
-        return self._ints(key, value, 1, "expected positive ints")
-
-    def dimensions(self, key: str) -> tuple[int, ...] | None:
-        """Return a shape that has to be there; an empty one is a scalar's, 0 an empty tensor's."""
-        value = self._get(key)
-        if value is None:
-            self.problems.add(self.at(key), "expected positive ints", "nothing")
+        if not value or not _are_ints(value, 1, _INT_MAX):
+            self.problems.add(self.at(key), "expected positive ints", repr(value))
             return None
-        return () if value == [] else self._ints(key, value, 1, "expected positive ints")
+        return tuple(value)
 
-    def _ints(self, key: str, value: Any, low: int, expected: str) -> tuple[int, ...] | None:
-        if not isinstance(value, list) or not value or not all(_is_int(d) and low <= d <= _INT_MAX for d in value):
-            self.problems.add(self.at(key), expected, repr(value))
+    def shape_values(self, key: str) -> tuple[int, ...] | None:
+        """Return a bound of a shape range, which has to be there; an empty one is a scalar's shape.
+
+        The integers may be dimensions or, of a shape input, values: which of them an input can take is judged
+        against the parsed network.
+        """
+        value = self._get(key)
+        if value is None or not _are_ints(value, *_INT64):
+            self.problems.add(self.at(key), "expected ints", "nothing" if value is None else repr(value))
             return None
         return tuple(value)
 
     def _get(self, key: str) -> Any:
         self._known.add(key)
         return self._values.get(key)
+
+
+def _are_ints(value: Any, low: int, high: int) -> bool:
+    return isinstance(value, list) and all(_is_int(item) and low <= item <= high for item in value)
 
 
 def _is_int(value: Any) -> bool:

@@ -13,6 +13,7 @@ from typing import Literal
 Precision = Literal["fp32", "fp16", "bf16", "int8", "fp8"]
 RuntimeChoice = Literal["auto", "tensorrt", "tensorrt_rtx"]
 RuntimeKind = Literal["trt", "rtx"]
+Conversion = Literal["auto", "always", "never"]
 HardwareCompatibility = Literal["none", "ampere_plus", "same_compute_capability"]
 Shape = tuple[int, ...]
 
@@ -57,12 +58,17 @@ class OptimizationProfile:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BuildOptions:
-    """What else the builder is told; the defaults are those of TensorRT's builder configuration.
+    """TensorRT's build options; the defaults are those of its builder configuration.
 
-    Which TensorRT knows which of them stands in ``c10.runtimes.options``.
+    ``conversion``: "auto" converts the network to the precision where the builder is strongly typed
+    (TensorRT-RTX, TensorRT 11), "always" with TensorRT 10.x too, which then builds strongly typed, "never" takes
+    the network's own types. ``keep_fp32``: what the conversion leaves in fp32, as operator types (``Softmax``) and
+    patterns of node names (``/encoder/layer.3/*``). Which TensorRT has which option stands in
+    ``c10.runtimes.options``.
     """
 
-    strongly_typed: bool = False
+    conversion: Conversion = "auto"
+    keep_fp32: tuple[str, ...] = ()
     builder_optimization_level: int = 3
     hardware_compatibility: HardwareCompatibility = "none"
     version_compatible: bool = False

@@ -8,7 +8,6 @@ wire format: protobuf.dev/programming-guides/encoding. See docs/adr/0003.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO, Final, NamedTuple
@@ -47,9 +46,10 @@ class _Field(NamedTuple):
 def external_data_files(onnx_path: Path) -> tuple[str, ...]:
     """Return the locations of the model's external-data files, in order, relative to the model's folder.
 
-    Raises SourceError where the file cannot be read, is no protobuf message, or a location leaves the model's
-    folder. What cannot be listed is refused and never taken for a model without external data: protobuf reads
-    no file that this does not.
+    Raises SourceError where the file cannot be read, is no protobuf message, or a location is not a path
+    inside the model's folder: the folder of ``onnx_path`` as it is given, also where that is a symbolic link. What
+    cannot be listed is refused and never taken for a model without external data: protobuf reads no file that this
+    does not.
     """
     try:
         with open(open_regular(onnx_path), "rb") as file:  # noqa: PTH123 - a descriptor, not a path
@@ -66,7 +66,7 @@ def external_data_files(onnx_path: Path) -> tuple[str, ...]:
             remedy=to_read(error, "Put the model there (a task of yours may make it), or correct onnx_path."),
         ) from error
     for location in locations:
-        _refuse_outside(onnx_path, location)
+        refuse_outside(onnx_path, location)
     return tuple(locations)
 
 
@@ -173,12 +173,14 @@ def _text(file: BinaryIO, field: _Field) -> str:
     return file.read(field.end - field.start).decode("utf-8", "replace")
 
 
-def _refuse_outside(onnx_path: Path, location: str) -> None:
+def refuse_outside(onnx_path: Path, location: str) -> None:
+    """Refuse a location that names a file outside the model's folder.
+
+    A symbolic link at a location inside is followed wherever it points, as TensorRT does: model hubs and data
+    version control keep the files elsewhere and link to them. What it points to is hashed and watched.
+    """
     parts = PurePosixPath(location).parts
-    outside = not parts or location.startswith("/") or ".." in parts or "\0" in location
-    # realpath: of a symlink loop Path.resolve makes a RuntimeError before Python 3.13.
-    folder = os.path.realpath(onnx_path.parent)
-    if outside or not Path(os.path.realpath(f"{folder}/{location}")).is_relative_to(folder):
+    if not parts or location.startswith("/") or ".." in parts or "\0" in location:
         raise SourceError(
             f"{onnx_path}: external data: expected a location inside the model's folder, got {location[:200]!r}",
             remedy="Export the model again with its weights beside it.",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
+from c10.conversion.report import NetworkReport
 from c10.corpus.target import EngineTarget
 from c10.proof.facts import describe, profile_words
 from c10.proof.record import BuildRecord
@@ -80,8 +81,24 @@ def _built(record: BuildRecord) -> dict[str, Any]:
         "profiles": [profile_words(profile) for profile in asked["profiles"]] or "those of the model",
         "workspace": f"{asked['workspace_mb']} MiB",
         "options": ", ".join(_known(asked["options"])),
+        **_network(record.network, asked["precision"]),
         "inputs": [f"{d['name']} sha256 {d['digest']['sha256']}" for d in record.definition["resolvedDependencies"]],
     }
+
+
+def _network(report: NetworkReport | None, precision: str) -> dict[str, Any]:
+    """Return what became of the network: who chose its types, what stays fp32, what was warned of."""
+    if report is None:
+        return {}
+    words = f" ({report.words(precision)})" if report.converted else ""
+    rows = {
+        "types from": f"{report.types_from}{words}",
+        "kept in fp32": [f"{group.nodes} × {group.operator}: {group.reason}" for group in report.kept],
+        "onnx.checker": report.onnx_problem,
+        "renamed dimensions": ", ".join(report.renamed_dimensions),
+        "warnings": list(report.warnings),
+    }
+    return {name: value for name, value in rows.items() if value}
 
 
 def _known(facts: dict[str, Any]) -> Iterator[str]:

@@ -60,6 +60,8 @@ class RunReporter(ConsoleReporter):  # type: ignore[misc] # doit is untyped
         self._counts[outcome.value.lower()] += 1
         if outcome is CompileOutcome.REUSED:
             events.cache_hit(target)
+        else:
+            events.compile_warnings(target, task.values["warnings"])
         self.engine_done(target, outcome, task.values, 0.0)
 
     def skip_uptodate(self, task: Any) -> None:
@@ -153,8 +155,11 @@ class EngineReporter(RunReporter):
             verified = VERIFIER.seconds(target.engine_path)
             detail = f"{size} verified in {verified:.2f} s"
         else:
-            detail = f"{values['reason']} ({size} in {values['duration_s']:.1f} s)"
+            network = f", {values['network']}" if values["network"] else ""
+            detail = f"{values['reason']} ({size} in {values['duration_s']:.1f} s{network})"
         self._display.write(f"{outcome.value:<6} {target.model_name}: {detail}\n")
+        for warning in values["warnings"] if outcome is CompileOutcome.BUILT else ():
+            self._display.write(f"       {target.model_name}: warning: {warning}\n")
 
     def engine_failed(self, target: EngineTarget, fail: Any) -> None:
         """Write where, what and what to do; a traceback only for what is nobody's message."""

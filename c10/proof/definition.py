@@ -1,5 +1,5 @@
 """The build definition: all that goes into an engine, in SLSA's form, and the build key. May import facts,
-installed, sources, spec, target and onnx_files.
+installed, revisions, sources, spec, target and onnx_files.
 
 https://slsa.dev/spec/v1.0/provenance: externalParameters (what the user asked for), internalParameters (what
 the machine added), resolvedDependencies (files, by digest). The build key is the SHA-256 of the definition as
@@ -11,10 +11,12 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, Final
 
+from c10.corpus.revisions import CONFIGURE_REVISIONS, CONVERTER_REVISION
 from c10.corpus.spec import BuildConfig, OptimizationProfile
 from c10.corpus.target import EngineTarget
 from c10.files.onnx_files import external_data_files
@@ -25,7 +27,8 @@ from c10.proof.sources import SourceDigests
 BUILD_TYPE: Final = "urn:c10:engine:v1"
 #: Variables of the environment that change what the builder does. Source: TensorRT's documentation, TF32.
 ENVIRONMENT: Final = ("NVIDIA_TF32_OVERRIDE",)
-_CONVERTER: Final = "onnxconverter-common"
+_DOUBLE_MAX: Final = 2**53 - 1  # the largest integer below which a double holds every one
+_LARGE_NUMBER: Final = re.compile("-?[1-9][0-9]{15,18}")
 _HOST_FACTS: Final = ("sm", "sm_count", "device_name", "cuda_driver", "jp", "l4t", "os", "machine")
 _RTX_HOST_FACTS: Final = ("os", "machine")  # an RTX engine belongs to its set of targets, not to this machine
 
@@ -49,8 +52,14 @@ def source_files(target: EngineTarget, external_data: Iterable[str] | None = Non
     return files
 
 
-def build_definition(target: EngineTarget, files: dict[str, Path], digests: SourceDigests) -> dict[str, Any]:
-    """Return the definition of this build, every default written out. Raises SourceError."""
+def build_definition(
+    target: EngineTarget, files: dict[str, Path], digests: SourceDigests, *, converted: bool
+) -> dict[str, Any]:
+    """Return the definition of this build, every default written out. Raises SourceError.
+
+    ``converted``: whether c10 converted the network. The build finds that out; later the record says it
+    (``was_converted``), and it holds as long as the ONNX and the options are the recorded ones.
+    """
     return {
         "buildType": BUILD_TYPE,
         "externalParameters": {
@@ -61,7 +70,7 @@ def build_definition(target: EngineTarget, files: dict[str, Path], digests: Sour
             "options": _options(target.build_config),
         },
         "internalParameters": {
-            "runtime": _runtime(target),
+            "runtime": _runtime(target, converted=converted),
             "host": {
                 fact: getattr(target.host, fact)
                 for fact in (_RTX_HOST_FACTS if target.runtime == "rtx" else _HOST_FACTS)
@@ -74,6 +83,11 @@ def build_definition(target: EngineTarget, files: dict[str, Path], digests: Sour
     }
 
 
+def was_converted(definition: dict[str, Any]) -> bool:
+    """Whether the network of a recorded build was converted by c10."""
+    return definition["internalParameters"]["runtime"].get("converter") is not None
+
+
 def refuse_malformed(definition: Any) -> None:
     """Raise ValueError, KeyError, TypeError or AttributeError for what ``build_definition`` cannot have returned.
 
@@ -81,7 +95,7 @@ def refuse_malformed(definition: Any) -> None:
     """
     asked, machine = definition["externalParameters"], definition["internalParameters"]
     facts = (asked["options"], machine["runtime"], machine["host"], machine["environment"])
-    numbers = [asked["workspace_mb"]]
+    numbers: list[Any] = []
     texts = [definition["buildType"], asked["model_name"], asked["precision"]]
     for profile in asked["profiles"]:
         for name, shapes in profile.items():
@@ -89,7 +103,8 @@ def refuse_malformed(definition: Any) -> None:
             numbers += (*shapes["min"], *shapes["opt"], *shapes["max"])
     for dependency in definition["resolvedDependencies"]:
         texts += (dependency["name"], dependency["digest"]["sha256"])
-    well_formed = all(isinstance(part, dict) for part in facts) and all(type(number) is int for number in numbers)
+    well_formed = all(isinstance(part, dict) for part in facts) and all(map(_is_number, numbers))
+    well_formed &= type(asked["workspace_mb"]) is int
     well_formed &= all(isinstance(text, str) and "\0" not in text for text in texts)
     if not well_formed or not definition["resolvedDependencies"]:
         raise ValueError("the build definition is not in c10's form")
@@ -120,28 +135,22 @@ def differences(old: dict[str, Any], new: dict[str, Any]) -> tuple[Difference, .
     return found or (Difference("build definition", build_key(old)[:12], build_key(new)[:12]),)
 
 
-def converts(target: EngineTarget) -> bool:
-    """Whether the precision is reached by converting the network, as strongly typed builders need it."""
-    config = target.build_config
-    strong = target.runtime == "rtx" or config.options.strongly_typed or _major(target.runtime_version) > 10  # noqa: PLR2004 - the last weakly typed TensorRT
-    return strong and config.precision in {"fp16", "bf16"}
-
-
-def _runtime(target: EngineTarget) -> dict[str, str | None]:
-    converted = converts(target)
+def _runtime(target: EngineTarget, *, converted: bool) -> dict[str, str | int | None]:
     return {
         "name": target.runtime,
         "version": target.runtime_version,
         "onnx_parser": target.runtime_version if target.runtime == "rtx" else target.host.onnx_parser,
-        "converter": f"{_CONVERTER} {installed_version(_CONVERTER)}" if converted else None,
+        "converter": f"c10/{CONVERTER_REVISION}" if converted else None,
         "onnx": installed_version("onnx") if converted else None,
+        "configure": CONFIGURE_REVISIONS[target.runtime],
     }
 
 
 def _options(config: BuildConfig) -> dict[str, Any]:
     options = config.options
     return {
-        "strongly_typed": options.strongly_typed,
+        "conversion": options.conversion,
+        "keep_fp32": list(options.keep_fp32),
         "builder_optimization_level": options.builder_optimization_level,
         "hardware_compatibility": options.hardware_compatibility,
         "version_compatible": options.version_compatible,
@@ -155,13 +164,20 @@ def _options(config: BuildConfig) -> dict[str, Any]:
 
 def _profile(profile: OptimizationProfile) -> dict[str, Any]:
     return {
-        name: {"min": list(shapes.min), "opt": list(shapes.opt), "max": list(shapes.max)}
+        name: {bound: [_number(n) for n in getattr(shapes, bound)] for bound in ("min", "opt", "max")}
         for name, shapes in profile.inputs
     }
 
 
-def _major(version: str) -> int:
-    return int(version.split(".", maxsplit=1)[0])
+def _number(number: int) -> int | str:
+    """Return an integer as RFC 8785 can carry it: one beyond a double's 53 bits as a string of digits."""
+    return number if abs(number) <= _DOUBLE_MAX else str(number)
+
+
+def _is_number(value: Any) -> bool:
+    if isinstance(value, str):
+        return _LARGE_NUMBER.fullmatch(value) is not None
+    return type(value) is int
 
 
 def _flatten(definition: dict[str, Any]) -> Iterator[tuple[str, Any]]:

@@ -31,7 +31,8 @@ FACTS: Final = (
     Fact("precision", "precision"),
     Fact("workspace_mb", "workspace (MiB)"),
     Fact("profiles", "optimization profiles"),
-    Fact("options.strongly_typed", "strong typing"),
+    Fact("options.conversion", "conversion"),
+    Fact("options.keep_fp32", "kept in fp32"),
     Fact("options.builder_optimization_level", "builder optimization level"),
     Fact("options.hardware_compatibility", "hardware compatibility"),
     Fact("options.version_compatible", "version compatibility"),
@@ -45,6 +46,7 @@ FACTS: Final = (
     Fact("runtime.onnx_parser", "ONNX parser"),
     Fact("runtime.converter", "precision converter"),
     Fact("runtime.onnx", "onnx package"),
+    Fact("runtime.configure", "builder configuration by c10"),
     Fact("host.sm", "compute capability", hint="another GPU?"),
     Fact("host.sm_count", "SM count", hint="power mode changed?"),
     Fact("host.device_name", "GPU", hint="another GPU?"),
@@ -96,12 +98,19 @@ def describe(difference: Difference) -> str:
     return f"{subject} {_value(difference.old)} → {_value(difference.new)}{hint}"
 
 
-def profile_words(profile: dict[str, dict[str, list[int]]]) -> str:
+def profile_words(profile: dict[str, dict[str, list[int | str]]]) -> str:
     """Put a recorded optimization profile into words: each input with its shape, or its range of shapes."""
     return ", ".join(
-        f"{name} {shapes['opt']}" if shapes["min"] == shapes["max"] else f"{name} {shapes['min']}…{shapes['max']}"
+        f"{name} {_shape(shapes['opt'])}"
+        if shapes["min"] == shapes["max"]
+        else f"{name} {_shape(shapes['min'])}…{_shape(shapes['max'])}"
         for name, shapes in profile.items()
     )
+
+
+def _shape(shape: Any) -> str:
+    """Put a shape into words; a number beyond 53 bits stands in a record as a string."""
+    return f"[{', '.join(map(str, shape))}]" if isinstance(shape, list) else str(shape)
 
 
 def _value(value: Any) -> str:

@@ -10,12 +10,13 @@ from __future__ import annotations
 
 import json
 import sys
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from math import isfinite
 from pathlib import Path
 from typing import Any, Final
 
+from c10.conversion.report import NetworkReport
 from c10.errors import RecordError
 from c10.files.digest import HEX_DIGEST, read_regular
 from c10.proof.definition import build_key, refuse_malformed
@@ -34,7 +35,10 @@ _PARSED: Final[dict[Path, tuple[bytes, BuildRecord]]] = {}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BuildRecord:
-    """One engine's provenance. ``size`` is in bytes, ``compile_duration_s`` in seconds."""
+    """One engine's provenance. ``size`` is in bytes, ``compile_duration_s`` in seconds.
+
+    ``network`` says what became of the network on its way to the builder; None in records of before it was noted.
+    """
 
     engine_name: str
     sha256: str
@@ -47,6 +51,7 @@ class BuildRecord:
     c10_version: str = __version__
     python_version: str = sys.version.split(maxsplit=1)[0]
     power_mode: str | None = None
+    network: NetworkReport | None = None
 
     def to_json(self) -> bytes:
         """Return the statement, indented for the person who opens the file."""
@@ -65,6 +70,7 @@ class BuildRecord:
                     "c10_size": self.size,
                     "c10_compile_duration_s": self.compile_duration_s,
                     "c10_power_mode": self.power_mode,
+                    "c10_network": None if self.network is None else asdict(self.network),
                 },
                 "c10_schema_version": SCHEMA_VERSION,
                 "c10_build_key": self.build_key,
@@ -129,6 +135,7 @@ def _from_statement(statement: dict[str, Any]) -> BuildRecord:
         c10_version=str(details["builder"]["version"]["c10"]),
         python_version=str(details["builder"]["version"]["python"]),
         power_mode=details["c10_power_mode"],
+        network=NetworkReport.from_json(network) if (network := details.get("c10_network")) is not None else None,
     )
     if record.build_key != build_key(definition):
         raise ValueError("the build key is not that of the build definition")

@@ -28,7 +28,7 @@ from c10.errors import (
 from c10.files.digest import FileDigest, FileSignature, digest_file
 from c10.files.naming import ENGINE_SUFFIX, EngineFilenameSchema, EngineName
 from c10.files.sidecar import Sha256Sidecar
-from c10.proof.definition import build_definition, build_key, differences, source_files
+from c10.proof.definition import build_definition, build_key, differences, source_files, was_converted
 from c10.proof.facts import Difference, describe
 from c10.proof.nearest import name_differences, nearness
 from c10.proof.record import BuildRecord, parse_record, read_record_bytes
@@ -131,7 +131,7 @@ def _judge(target: EngineTarget, sources: SourceDigests, engine_digest: Callable
     record = intact.record
     try:
         files = _current_files(target, record, sources)
-        definition = build_definition(target, files, sources)
+        definition = build_definition(target, files, sources, converted=was_converted(record.definition))
     except SourceError as error:
         return Verdict(reason="source_unreadable", detail=error.message, record=record)
     if build_key(definition) == record.build_key:  # the record's key is that of the record's definition

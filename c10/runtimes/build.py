@@ -8,16 +8,17 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable
-from contextlib import ExitStack
-from typing import TYPE_CHECKING, Any, NoReturn
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Final, NoReturn
 
+from c10.conversion.report import NetworkReport
 from c10.errors import EngineBuildError
 from c10.files.sidecar import Sha256Sidecar
 from c10.runtimes.configure import configure, network_flags
-from c10.runtimes.network import check_precision, check_profiles, describe_inputs
+from c10.runtimes.network import check_profiles, describe_inputs
 from c10.runtimes.options import generation, is_strongly_typed, refuse_unsupported
-from c10.runtimes.precision import converted, needs_conversion
 from c10.runtimes.protocol import BuildProgress
+from c10.runtimes.source import Source, source_of
 from c10.runtimes.timing import load_timing_cache, save_timing_cache
 
 if TYPE_CHECKING:
@@ -26,21 +27,26 @@ if TYPE_CHECKING:
     from c10.runtimes.messages import CompileJob
     from c10.runtimes.worker import MessageStream
 
+_WARNINGS_MAX: Final = 20  # lines; a parser can warn of every node
 
-def build_engine(job: CompileJob, messages: MessageStream) -> tuple[str, int]:
-    """Compile and publish; return the engine's SHA-256 and its size in bytes.
 
-    Raises EngineBuildError, CalibrationCacheError, PublishError.
+def build_engine(job: CompileJob, messages: MessageStream) -> tuple[str, int, NetworkReport]:
+    """Compile and publish; return the engine's SHA-256, its size in bytes, and what became of the network.
+
+    Raises EngineBuildError, CalibrationCacheError, PublishError, SourceError, ConfigError.
     """
     column = generation(job.runtime, job.version)
     refuse_unsupported(job.onnx_path.name, job.build_config, column)
     trt = _import_compiler(job)
-    build = _Build(trt, job, messages, strong=is_strongly_typed(job.build_config, column))
-    network = build.parse()
+    strong = is_strongly_typed(job.build_config, column)
+    build = _Build(trt, job, messages, strong=strong)
+    with source_of(job, strong=strong, progress=lambda phase: messages.progress(BuildProgress(phase))) as source:
+        network = build.parse(source)
     build.check(network)
     data = memoryview(build.serialize(network))
     messages.progress(BuildProgress("Publishing"))
-    return Sha256Sidecar.write_atomic_and_sidecar(job.output_path, data), data.nbytes
+    sha256 = Sha256Sidecar.write_atomic_and_sidecar(job.output_path, data)
+    return sha256, data.nbytes, replace(source.report, warnings=(*source.report.warnings, *build.warnings()))
 
 
 def _import_compiler(job: CompileJob) -> Any:
@@ -68,22 +74,22 @@ class _Build:
         self._messages = messages
         self._strong = strong
         self._errors: list[str] = []
+        self._warnings: list[str] = []
         self._logger = _logger(trt, self._log)
         self._builder: tensorrt.Builder = trt.Builder(self._logger)
         self._load_plugins()
 
-    def parse(self) -> tensorrt.INetworkDefinition:
-        """Return the network that the ONNX describes, in the precision that was asked for."""
+    def parse(self, source: Source) -> tensorrt.INetworkDefinition:
+        """Return the network that the source describes."""
         self._messages.progress(BuildProgress("Parsing"))
-        path, precision = self._job.onnx_path, self._job.build_config.precision
+        self._changed = source.report.converted
         network = self._builder.create_network(network_flags(self._trt, strong=self._strong))
         # Kept: the parser owns the weights that the network refers to.
         self._parser: tensorrt.OnnxParser = self._trt.OnnxParser(network, self._logger)
-        with ExitStack() as stack:
-            if self._strong and needs_conversion(path, precision):
-                self._messages.progress(BuildProgress(f"Converting to {precision}"))
-                path = stack.enter_context(converted(path, precision, beside=self._job.output_path))
-            ok = self._parser.parse_from_file(str(path))
+        if source.content is None:
+            ok = self._parser.parse_from_file(str(source.path))
+        else:
+            ok = self._parser.parse(source.content)
         if not ok:
             self._fail("parse", "a network", "none")
         if network.num_outputs == 0:
@@ -91,10 +97,12 @@ class _Build:
         return network
 
     def check(self, network: tensorrt.INetworkDefinition) -> None:
-        """Raise EngineBuildError where the network is not what the configuration says of it."""
-        path, config = self._job.onnx_path, self._job.build_config
-        check_profiles(path, network, config.profiles)
-        check_precision(self._trt, path, network, config, strong=self._strong)
+        """Raise EngineBuildError where the network cannot take the shapes of the configuration."""
+        check_profiles(self._job.onnx_path, network, self._job.build_config.profiles)
+
+    def warnings(self) -> tuple[str, ...]:
+        """Return what TensorRT warned of, each warning once."""
+        return tuple(dict.fromkeys(self._warnings))[:_WARNINGS_MAX]
 
     def serialize(self, network: tensorrt.INetworkDefinition) -> tensorrt.IHostMemory:
         """Return the engine's bytes, as TensorRT's own memory."""
@@ -123,8 +131,7 @@ class _Build:
                 raise EngineBuildError(f"{library}: expected a plugin library, got {error}") from error
 
     def _log(self, message: str, *, is_error: bool) -> None:
-        if is_error:
-            self._errors.append(message)
+        (self._errors if is_error else self._warnings).append(message)
         self._messages.send("log", message=message)
 
     def _fail(self, what: str, expected: str, got: str, inputs: tuple[str, ...] = ()) -> NoReturn:
@@ -132,6 +139,8 @@ class _Build:
         log = tuple(dict.fromkeys([*said, *self._errors]))
         message = f"{self._job.onnx_path}: {what}: expected {expected}, got {got}"
         remedy = "The lines above are TensorRT's own." if log else "TensorRT says nothing more: export it anew."
+        if self._changed:
+            remedy += ' It was given the network as c10 converts it; precision = "fp32" gives it unchanged.'
         raise EngineBuildError(message, log=(*log, *inputs), remedy=remedy)
 
 

@@ -19,6 +19,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any, Final
 
+from c10.conversion.report import NetworkReport
 from c10.corpus.spec import BuildConfig, RuntimeKind
 from c10.corpus.target import runtime_version
 from c10.errors import EngineBuildError
@@ -55,7 +56,7 @@ class IsolatedRuntime:
         """Compile in a child; see CompileEngineCallable.
 
         Raises EngineBuildError (also where the child died: with the signal, its last messages and its peak
-        memory), PublishError, SourceError.
+        memory), PublishError, SourceError, ConfigError (keep_fp32 names what the network has not).
         """
         timing = self.kind == "trt" and build_config.options.timing_cache
         job = CompileJob(
@@ -98,6 +99,7 @@ class _Child:
                 sha256=self._answer["sha256"],
                 size=self._answer["size"],
                 peak_memory_mb=self._peak_memory_mb,
+                network=NetworkReport.from_json(self._answer["network"]),
             )
         if self._answer.get("event") == "failed":
             raise decode_error(self._answer["error"])

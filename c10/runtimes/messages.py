@@ -12,10 +12,12 @@ from pathlib import Path
 from typing import Any
 
 from c10.corpus.spec import BuildConfig, BuildOptions, OptimizationProfile, RuntimeKind, ShapeRange
-from c10.errors import CalibrationCacheError, EngineBuildError, PublishError, SourceError
+from c10.errors import CalibrationCacheError, ConfigError, EngineBuildError, PublishError, SourceError
 
-_ERRORS: dict[str, type[EngineBuildError | PublishError | SourceError]] = {
-    kind.__name__: kind for kind in (EngineBuildError, PublishError, SourceError)
+BuildError = EngineBuildError | PublishError | SourceError | ConfigError
+
+_ERRORS: dict[str, type[BuildError]] = {
+    kind.__name__: kind for kind in (EngineBuildError, PublishError, SourceError, ConfigError)
 }
 
 
@@ -53,6 +55,7 @@ def decode_job(line: str) -> CompileJob:
     build_options = replace(
         BuildOptions(**options),
         compute_capabilities=tuple(options["compute_capabilities"]),
+        keep_fp32=tuple(options["keep_fp32"]),
         plugins=tuple(map(Path, options["plugins"])),
         calibration_cache=Path(cache) if cache else None,
     )
@@ -66,7 +69,7 @@ def decode_job(line: str) -> CompileJob:
     )
 
 
-def encode_error(error: EngineBuildError | PublishError | SourceError) -> dict[str, Any]:
+def encode_error(error: BuildError) -> dict[str, Any]:
     """Return an error as JSON values."""
     return {
         "class": type(error).__name__,
@@ -77,7 +80,7 @@ def encode_error(error: EngineBuildError | PublishError | SourceError) -> dict[s
     }
 
 
-def decode_error(fields: dict[str, Any]) -> EngineBuildError | PublishError | SourceError:
+def decode_error(fields: dict[str, Any]) -> BuildError:
     """Return the error that the child met, with its own type."""
     if fields["class"] == CalibrationCacheError.__name__:
         return CalibrationCacheError(

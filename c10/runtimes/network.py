@@ -1,19 +1,26 @@
 """What is asked for against what the parsed network is. May import errors and spec.
 
 Rules: NVIDIA, "Working with Dynamic Shapes": a profile names every dynamic input, min ≤ opt ≤ max, and free
-dimensions of one name agree.
+dimensions of one name agree. A dimension may be 0 (an empty KV cache). A shape input is given by its values, which
+may be any integers; an ordinary input by its dimensions.
 """
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Iterator
+from math import prod
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
-from c10.corpus.spec import BuildConfig, OptimizationProfile, Shape, ShapeRange
+from c10.corpus.spec import OptimizationProfile, Shape, ShapeRange
 from c10.errors import EngineBuildError
 
-_FREE = -1
+_FREE: Final = -1
+#: TensorRT (RTX 1.7) refuses 2^31 and takes 2^62 for 0: it keeps 32 bits of a dimension.
+_DIMENSION_MAX: Final = 2**31 - 1
+_BARE_KEY: Final = re.compile("[A-Za-z0-9_-]+")
 
 
 def check_profiles(onnx_path: Path, network: Any, profiles: tuple[OptimizationProfile, ...]) -> None:
@@ -24,9 +31,7 @@ def check_profiles(onnx_path: Path, network: Any, profiles: tuple[OptimizationPr
         where = f"profile {number}: " if len(profiles) > 1 else ""
         problems += [f"{where}{problem}" for problem in _profile_problems(inputs, profile)]
     if not profiles:
-        problems += [
-            f"{name}: expected a shape for a dynamic input, got none" for name, t in inputs.items() if _FREE in t.shape
-        ]
+        problems += _missing_problems(inputs, {})
     if problems:
         raise EngineBuildError(
             f"{onnx_path}: shapes: expected ones that the model can take, got {len(problems)} that it cannot",
@@ -42,56 +47,62 @@ def describe_inputs(network: Any) -> tuple[str, ...]:
     )
 
 
-def check_precision(trt: Any, onnx_path: Path, network: Any, config: BuildConfig, *, strong: bool) -> None:
-    """Raise EngineBuildError where the engine would not have the precision that its name says."""
-    types = {_type_name(dtype) for dtype in _layer_types(network)}
-    quantized = {_type_name(dtype) for dtype in _quantized_types(trt, network)}
-    wanted = config.precision
-    lower = {"fp16": "HALF", "bf16": "BF16", "int8": "INT8", "fp8": "FP8"}
-    problem = ""
-    if wanted in {"int8", "fp8"}:
-        calibrated = wanted == "int8" and config.options.calibration_cache is not None and not strong
-        if lower[wanted] not in quantized and not calibrated:
-            problem = f"expected an ONNX with Q/DQ nodes of {lower[wanted]}, got none"
-    elif wanted == "fp32":
-        below = sorted(types & set(lower.values()) - ({"INT8"} - quantized))
-        problem = f"expected a network of fp32, got one with {', '.join(below)}" if below else ""
-    elif strong and lower[wanted] not in types:
-        problem = f"expected a network with {lower[wanted]}, got {', '.join(sorted(types))}"
-    if problem:
-        raise EngineBuildError(
-            f"{onnx_path}: precision {wanted}: {problem}",
-            remedy="Set the precision that the ONNX has, or export it in the one that you want.",
-        )
-
-
 def _profile_problems(inputs: dict[str, Any], profile: OptimizationProfile) -> Iterator[str]:
     named = dict(profile.inputs)
-    for name, tensor in inputs.items():
-        if name not in named and _FREE in tensor.shape:
-            yield f"{name}: expected a shape for a dynamic input, got none"
+    yield from _missing_problems(inputs, named)
     for name, shapes in named.items():
         if name not in inputs:
             yield f"{name}: expected one of the model's inputs, got a name that it does not have"
-        elif not inputs[name].is_shape_tensor:
+        elif inputs[name].is_shape_tensor:
+            yield from _value_problems(name, tuple(inputs[name].shape), shapes)
+        else:
             yield from _shape_problems(name, tuple(inputs[name].shape), shapes)
     yield from _shared_dimension_problems(inputs, named)
 
 
+def _missing_problems(inputs: dict[str, Any], named: dict[str, ShapeRange]) -> Iterator[str]:
+    for name, tensor in inputs.items():
+        if name in named:
+            continue
+        if tensor.is_shape_tensor:
+            example = ", ".join(f"{bound} = {[1] * prod(tensor.shape)}" for bound in ("min", "opt", "max"))
+            yield (
+                f"{name}: expected values for a shape input (its values decide shapes), got none: "
+                f"add with your own values: inputs.{_toml_key(name)} = {{{example}}}"
+            )
+        elif _FREE in tensor.shape:
+            yield f"{name}: expected a shape for a dynamic input, got none"
+
+
 def _shape_problems(name: str, model: Shape, shapes: ShapeRange) -> Iterator[str]:
-    bounds = {f"{name}.min": shapes.min, f"{name}.opt": shapes.opt, f"{name}.max": shapes.max}
-    if shapes.min == shapes.opt == shapes.max:
-        bounds = {name: shapes.opt}
-    for where, shape in bounds.items():
+    for where, shape in _bounds(name, shapes).items():
         if len(shape) != len(model):
             yield f"{where}: expected {len(model)} dimensions, got {list(shape)}"
+        elif any(not 0 <= d <= _DIMENSION_MAX for d in shape):
+            yield f"{where}: expected dimensions from 0 to {_DIMENSION_MAX}, got {list(shape)}"
         elif any(m not in {_FREE, d} for m, d in zip(model, shape, strict=True)):
             yield f"{where}: expected {list(model)}, got {list(shape)}"
+
+
+def _value_problems(name: str, model: Shape, shapes: ShapeRange) -> Iterator[str]:
+    count = prod(model)
+    for where, values in _bounds(name, shapes).items():
+        if 0 <= count != len(values):
+            yield f"{where}: expected the {count} values of a shape input, got {list(values)}"
+
+
+def _bounds(name: str, shapes: ShapeRange) -> dict[str, Shape]:
+    """Return the bounds of a range by the key that they stand under; one bound where all are equal."""
+    if shapes.min == shapes.opt == shapes.max:
+        return {name: shapes.opt}
+    return {f"{name}.min": shapes.min, f"{name}.opt": shapes.opt, f"{name}.max": shapes.max}
 
 
 def _shared_dimension_problems(inputs: dict[str, Any], named: dict[str, ShapeRange]) -> Iterator[str]:
     seen: dict[str, tuple[str, tuple[int, int, int]]] = {}
     for name in sorted(named.keys() & inputs.keys()):
+        if inputs[name].is_shape_tensor:
+            continue
         shapes = named[name]
         for axis in range(min(len(inputs[name].shape), len(shapes.min), len(shapes.opt), len(shapes.max))):
             dimension = _dimension_name(inputs[name], axis)
@@ -103,26 +114,16 @@ def _shared_dimension_problems(inputs: dict[str, Any], named: dict[str, ShapeRan
                 yield f"{name}: dimension {dimension!r}: expected {expected} as in {first}, got {values}"
 
 
+def _toml_key(name: str) -> str:
+    return name if _BARE_KEY.fullmatch(name) else json.dumps(name, ensure_ascii=False)
+
+
 def _dimension_name(tensor: Any, axis: int) -> str:
     return str(tensor.get_dimension_name(axis) or "")
 
 
 def _inputs(network: Any) -> Iterator[Any]:
     return (network.get_input(index) for index in range(network.num_inputs))
-
-
-def _layer_types(network: Any) -> Iterator[Any]:
-    yield from (tensor.dtype for tensor in _inputs(network))
-    for index in range(network.num_layers):
-        layer = network.get_layer(index)
-        yield from (layer.get_output(i).dtype for i in range(layer.num_outputs))
-
-
-def _quantized_types(trt: Any, network: Any) -> Iterator[Any]:
-    for index in range(network.num_layers):
-        layer = network.get_layer(index)
-        if layer.type == trt.LayerType.QUANTIZE:
-            yield layer.get_output(0).dtype
 
 
 def _type_name(dtype: Any) -> str:

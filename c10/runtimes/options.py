@@ -45,7 +45,8 @@ SUPPORT: Final = (
         (TRT10,),
         "Quantize the ONNX itself (Q/DQ nodes): implicit calibration left TensorRT with version 11.",
     ),
-    OptionSupport("strongly_typed", lambda c: c.options.strongly_typed, _ALL),
+    OptionSupport("conversion", lambda c: c.options.conversion != "auto", _ALL),
+    OptionSupport("keep_fp32", lambda c: bool(c.options.keep_fp32), _ALL),
     OptionSupport("builder_optimization_level", lambda c: c.options.builder_optimization_level != 3, _ALL),  # noqa: PLR2004
     OptionSupport("hardware_compatibility", lambda c: c.options.hardware_compatibility != "none", (TRT10, TRT11)),
     OptionSupport("version_compatible", lambda c: c.options.version_compatible, (TRT10, TRT11)),
@@ -70,8 +71,11 @@ def generation(runtime: RuntimeKind, version: str) -> Generation:
 
 
 def is_strongly_typed(config: BuildConfig, column: Generation) -> bool:
-    """Whether the network's own types decide: always from TensorRT 11 and in RTX, on request before."""
-    return column != TRT10 or config.options.strongly_typed
+    """Whether the types of the network that the builder is given decide, and not its flags.
+
+    Always so from TensorRT 11 on and in TensorRT-RTX; with TensorRT 10.x where ``conversion`` asks for it.
+    """
+    return column != TRT10 or config.options.conversion != "auto"
 
 
 def refuse_unsupported(model_name: str, config: BuildConfig, column: Generation) -> None:
@@ -84,6 +88,13 @@ def refuse_unsupported(model_name: str, config: BuildConfig, column: Generation)
         known = ", ".join(RTX_COMPUTE_CAPABILITIES)
         problems.append(f"compute_capabilities: expected some of {known}, got {', '.join(foreign)}")
     if strong and config.options.calibration_cache is not None and column == TRT10:
-        problems.append("calibration_cache: a strongly typed network takes int8 from its Q/DQ nodes alone.")
+        problems.append(
+            "calibration_cache: a strongly typed network takes int8 from its Q/DQ nodes alone. "
+            'Remove it, or set conversion = "auto".'
+        )
+    if config.options.keep_fp32 and not strong:
+        problems.append(
+            f'keep_fp32: with conversion = "auto" {column} chooses the types. Set conversion = "always", or remove it.'
+        )
     if problems:
         raise EngineBuildError(f"{model_name}: {column} cannot build it as configured", log=tuple(problems))

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
+from c10.conversion.report import NetworkReport
 from c10.corpus.spec import BuildConfig
 
 
@@ -29,7 +30,8 @@ ProgressCallback = Callable[[BuildProgress], None]
 class EngineCacheEntry:
     """One engine on disk: its path and the SHA-256 (hex) of its bytes. ``size`` is in bytes.
 
-    ``peak_memory_mb`` is the compiling process's largest resident size in MiB, where it was measured.
+    ``peak_memory_mb`` is the compiling process's largest resident size in MiB, where it was measured. ``network`` is
+    what a runtime of c10's own reports; None from an injected runtime, which is given the ONNX unchanged.
     """
 
     engine_path: Path
@@ -37,13 +39,15 @@ class EngineCacheEntry:
     size: int | None = None
     build_key: str | None = None
     peak_memory_mb: int | None = None
+    network: NetworkReport | None = None
 
 
 @runtime_checkable
 class CompileEngineCallable(Protocol):
     """Anything that compiles. It writes engine and sidecar to ``output_path`` through Sha256Sidecar.
 
-    Raises EngineBuildError (CalibrationCacheError) and leaves nothing at ``output_path`` when it does.
+    Raises EngineBuildError (CalibrationCacheError is one), or SourceError for a source file that cannot be read, and
+    leaves nothing at ``output_path`` when it does.
     """
 
     def compile_engine(

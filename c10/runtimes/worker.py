@@ -12,9 +12,10 @@ import os
 import signal
 import sys
 import threading
+from dataclasses import asdict
 from typing import Any, Final, TextIO
 
-from c10.errors import EngineBuildError, PublishError, SourceError
+from c10.errors import ConfigError, EngineBuildError, PublishError, SourceError
 from c10.runtimes.messages import decode_job, encode_error
 from c10.runtimes.protocol import BuildProgress
 
@@ -52,14 +53,14 @@ def main() -> None:
     from c10.runtimes.build import build_engine  # imports a compiler
 
     try:
-        sha256, size = build_engine(job, messages)
-    except (EngineBuildError, PublishError, SourceError) as error:
+        sha256, size, report = build_engine(job, messages)
+    except (EngineBuildError, PublishError, SourceError, ConfigError) as error:
         messages.send("failed", error=encode_error(error))
     except MemoryError:
         remedy = "Lower workspace_mb or free memory."
         full = EngineBuildError(f"{job.onnx_path}: compile: out of memory", remedy=remedy)
         messages.send("failed", error=encode_error(full))
     else:
-        messages.send("done", sha256=sha256, size=size)
+        messages.send("done", sha256=sha256, size=size, network=asdict(report))
     sys.stdout.flush()
     os._exit(0)  # nothing is left to do, and libraries have crashed while they were taken down

@@ -260,6 +260,18 @@ HOSTILE: dict[str, Callable[[Path], object]] = {
         path.with_name("link").symlink_to("/etc"),
         path.write_bytes(onnx_file(b"", "link/passwd")),
     ),
+    "external data through a symlink to a device": lambda path: (
+        path.with_name("link").symlink_to("/dev"),
+        path.write_bytes(onnx_file(b"", "link/zero")),
+    ),
+    "external data through a symlink to itself": lambda path: (
+        path.with_name("link").symlink_to("link"),
+        path.write_bytes(onnx_file(b"", "link")),
+    ),
+    "external data that leaves through a symlink": lambda path: (
+        path.with_name("link").symlink_to("/etc"),
+        path.write_bytes(onnx_file(b"", "link/../etc/passwd")),
+    ),
     "external data that is missing": lambda path: path.write_bytes(onnx_file(b"", "nothing.bin")),
     "external data that is the folder": lambda path: path.write_bytes(onnx_file(b"", ".")),
     "external data with a zero byte": lambda path: path.write_bytes(onnx_file(b"", "a\0b")),
@@ -275,7 +287,8 @@ HOSTILE: dict[str, Callable[[Path], object]] = {
     "nothing": lambda path: None,  # noqa: ARG005
 }
 #: What can be compiled as far as c10 can tell: what it is, the real parser says.
-HARMLESS = {"empty", "four gigabytes of zeros", "many fields"}
+#: A link at a location inside the folder leads where its owner wants (Hugging Face, git-annex, DVC): that is hashed.
+HARMLESS = {"empty", "four gigabytes of zeros", "many fields", "external data through a symlink"}
 
 
 @pytest.mark.parametrize("kind", HOSTILE)

@@ -8,13 +8,24 @@ from pathlib import Path
 import pytest
 
 from c10 import BuildConfig, CalibrationCacheError, EngineBuildError
-from c10.corpus.spec import BuildOptions
+from c10.corpus.spec import BuildOptions, Conversion
 from c10.runtimes.calibration import calibration_algorithm, refuse_missing_cache, version_number
 from c10.runtimes.isolated import IsolatedRuntime
-from c10.runtimes.options import RTX, SUPPORT, TRT10, TRT11, Generation, generation, refuse_unsupported
+from c10.runtimes.options import (
+    RTX,
+    SUPPORT,
+    TRT10,
+    TRT11,
+    Generation,
+    generation,
+    is_strongly_typed,
+    refuse_unsupported,
+)
 
 README = Path(__file__).parents[2] / "README.md"
 ASKED = {
+    "conversion": {"conversion": "always"},
+    "keep_fp32": {"keep_fp32": ("Softmax",), "conversion": "always"},
     "calibration_cache": {"calibration_cache": Path("int8.cache")},
     "hardware_compatibility": {"hardware_compatibility": "ampere_plus"},
     "version_compatible": {"version_compatible": True},
@@ -36,6 +47,41 @@ def test_an_option_is_refused_by_name_exactly_where_the_table_says_so(option: st
         with pytest.raises(EngineBuildError) as caught:
             refuse_unsupported("model", config, column)
         assert any(line.startswith(f"{option}: {column} does not have it") for line in caught.value.log)
+
+
+@pytest.mark.parametrize("column", [TRT10, TRT11, RTX])
+@pytest.mark.parametrize(("conversion", "on_10"), [("auto", False), ("always", True), ("never", True)])
+def test_the_networks_types_decide_everywhere_but_in_tensorrt_10_with_auto(
+    conversion: Conversion,
+    on_10: bool,  # noqa: FBT001
+    column: Generation,
+) -> None:
+    config = BuildConfig(options=BuildOptions(conversion=conversion))
+    assert is_strongly_typed(config, column) == (on_10 if column == TRT10 else True)
+
+
+@pytest.mark.parametrize("conversion", ["auto", "always"])
+@pytest.mark.parametrize("column", [TRT10, TRT11, RTX])
+def test_keep_fp32_is_refused_where_the_builder_chooses(conversion: Conversion, column: Generation) -> None:
+    config = BuildConfig(options=BuildOptions(keep_fp32=("Softmax",), conversion=conversion))
+    if (conversion, column) != ("auto", TRT10):
+        refuse_unsupported("model", config, column)
+        return
+    with pytest.raises(EngineBuildError) as caught:
+        refuse_unsupported("model", config, column)
+    said = 'with conversion = "auto" TensorRT 10.x chooses the types. Set conversion = "always", or remove it.'
+    assert caught.value.log == (f"keep_fp32: {said}",)
+
+
+@pytest.mark.parametrize("conversion", ["always", "never"])
+def test_a_calibration_cache_needs_a_builder_that_chooses(conversion: Conversion) -> None:
+    options = BuildOptions(calibration_cache=Path("int8.cache"), conversion=conversion)
+    with pytest.raises(EngineBuildError) as caught:
+        refuse_unsupported("model", BuildConfig(precision="int8", options=options), TRT10)
+    assert caught.value.log == (
+        "calibration_cache: a strongly typed network takes int8 from its Q/DQ nodes alone. "
+        'Remove it, or set conversion = "auto".',
+    )
 
 
 def test_the_readmes_table_is_the_codes_table() -> None:

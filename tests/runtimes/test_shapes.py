@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from networks import matmul_network
 
-from c10 import BuildConfig, EngineBuildError
+from c10 import BuildConfig, C10ProvisioningConfig, EngineBuildError
 from c10.corpus.spec import OptimizationProfile, Shape, ShapeRange
 from c10.runtimes.isolated import IsolatedRuntime
+from c10.runtimes.network import check_profiles
 
 NAME = "matmul__sm80_jpnone_rtx1.7_fp32.engine"
 
@@ -68,3 +70,119 @@ def test_all_problems_are_told_at_once(rtx: IsolatedRuntime, tmp_path: Path) -> 
     with pytest.raises(EngineBuildError, match="got 3 that it cannot") as caught:
         compiled(rtx, tmp_path, profile(((1, 9),) * 3, None), profile(SMALL, None))
     assert [line[:10] for line in caught.value.log[:3]] == ["profile 0:", "profile 0:", "profile 1:"]
+
+
+# Empty dimensions, and inputs that are given by their values
+
+CASES = Path(__file__).parents[1] / "cases" / "shapes"
+NEW_KEYS = ShapeRange.fixed((1, 1, 8))
+
+
+def compiled_case(runtime: IsolatedRuntime, tmp_path: Path, case: str, **inputs: ShapeRange) -> Path:
+    profiles = (OptimizationProfile.of(inputs),) if inputs else ()
+    config = BuildConfig(precision="fp32", profiles=profiles)
+    return runtime.compile_engine(CASES / f"{case}.onnx", config, tmp_path / NAME).engine_path
+
+
+@pytest.mark.parametrize(
+    "past",
+    [
+        ShapeRange((1, 0, 8), (1, 64, 8), (1, 256, 8)),
+        ShapeRange((1, 0, 8), (1, 0, 8), (1, 256, 8)),
+        ShapeRange.fixed((1, 0, 8)),
+    ],
+    ids=str,
+)
+def test_a_kv_cache_may_be_empty(rtx: IsolatedRuntime, tmp_path: Path, past: ShapeRange) -> None:
+    assert compiled_case(rtx, tmp_path, "kv", input=NEW_KEYS, past=past).is_file()
+
+
+@pytest.mark.parametrize(
+    ("past", "said"),
+    [
+        (
+            ShapeRange((1, -1, 8), (1, 64, 8), (1, 256, 8)),
+            "past.min: expected dimensions from 0 to 2147483647, got [1, -1, 8]",
+        ),
+        (ShapeRange.fixed((1, -1, 8)), "past: expected dimensions from 0 to 2147483647, got [1, -1, 8]"),
+        (
+            ShapeRange((1, 0, 8), (1, 64, 8), (1, 2**62, 8)),  # TensorRT-RTX 1.7 builds it, with a maximum of 0
+            f"past.max: expected dimensions from 0 to 2147483647, got [1, {2**62}, 8]",
+        ),
+    ],
+    ids=["min", "fixed", "beyond 32 bits"],
+)
+def test_a_dimension_that_no_tensor_has_is_refused(
+    rtx: IsolatedRuntime, tmp_path: Path, past: ShapeRange, said: str
+) -> None:
+    with pytest.raises(EngineBuildError) as caught:
+        compiled_case(rtx, tmp_path, "kv", input=NEW_KEYS, past=past)
+    assert caught.value.log[0] == said
+    assert "model input: past FLOAT [1, -1, 8]" in caught.value.log
+
+
+@pytest.mark.parametrize(
+    "starts",
+    [
+        ShapeRange((0,), (8,), (63,)),
+        ShapeRange((-64,), (-1,), (63,)),
+        ShapeRange.fixed((-1,)),
+        ShapeRange((-5,), (8,), (2**40,)),
+    ],
+    ids=str,
+)
+def test_a_shape_input_takes_any_values(rtx: IsolatedRuntime, tmp_path: Path, starts: ShapeRange) -> None:
+    wanted = {"input": ShapeRange.fixed((1, 64, 8)), "kv_slice": starts}
+    assert compiled_case(rtx, tmp_path, "slice", **wanted).is_file()
+
+
+@pytest.mark.parametrize(
+    ("case", "inputs", "said"),
+    [
+        (
+            "slice",
+            {"kv_slice": ShapeRange((0, 1), (0, 1), (5, 6))},
+            "kv_slice.min: expected the 1 values of a shape input, got [0, 1]",
+        ),
+        ("range", {"count": ShapeRange.fixed(())}, "count: expected the 1 values of a shape input, got []"),
+        (
+            "clipmax",
+            {},
+            "shape: expected values for a shape input (its values decide shapes), got none: add with your own values: "
+            "inputs.shape = {min = [1, 1], opt = [1, 1], max = [1, 1]}",
+        ),
+        (
+            "range",
+            {},
+            "count: expected values for a shape input (its values decide shapes), got none: add with your own values: "
+            "inputs.count = {min = [1], opt = [1], max = [1]}",
+        ),
+        (
+            "clipmax",
+            {"input": ShapeRange.fixed((1, 8))},
+            "shape: expected values for a shape input (its values decide shapes), got none: add with your own values: "
+            "inputs.shape = {min = [1, 1], opt = [1, 1], max = [1, 1]}",
+        ),
+    ],
+    ids=["too many", "none for a scalar", "no profile", "no profile, scalar", "not in the profile"],
+)
+def test_a_shape_input_without_its_values_is_refused_with_the_line_to_add(
+    rtx: IsolatedRuntime, tmp_path: Path, case: str, inputs: dict[str, ShapeRange], said: str
+) -> None:
+    with pytest.raises(EngineBuildError) as caught:
+        compiled_case(rtx, tmp_path, case, **inputs)
+    assert caught.value.log[0] == said
+    assert any(line.startswith("model input: ") for line in caught.value.log)
+
+
+@pytest.mark.parametrize("name", ["shape", "input.1", "input:0", "größe", 'a"b', "a\\b"])
+def test_the_line_to_add_is_toml_for_any_name(tmp_path: Path, name: str) -> None:
+    tensor = SimpleNamespace(name=name, is_shape_tensor=True, shape=(2,), dtype="INT64")
+    network = SimpleNamespace(num_inputs=1, get_input=lambda _: tensor)
+    with pytest.raises(EngineBuildError) as caught:
+        check_profiles(tmp_path / "m.onnx", network, ())
+    line = caught.value.log[0].partition("own values: ")[2]
+    text = f'[[backbones]]\nmodel_name = "m"\nonnx_path = "m.onnx"\n{line}\n'
+    (tmp_path / "backbones.toml").write_text(text, "utf-8")
+    (only,) = C10ProvisioningConfig.load(tmp_path / "backbones.toml").backbones
+    assert only.shape_profiles() == (OptimizationProfile.of({name: ShapeRange.fixed((1, 1))}),)

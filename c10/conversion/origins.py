@@ -1,0 +1,90 @@
+"""Where values come from that 16 bits do not hold."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from math import prod
+from typing import TYPE_CHECKING, NamedTuple
+
+from c10.conversion import policy
+from c10.conversion.constants import Constants
+from c10.conversion.schema import Shapes, Types
+from c10.conversion.steps import Step
+
+if TYPE_CHECKING:
+    import onnx
+
+#: Operators that multiply by a constant and add up: with a constant out of range their result is out of range too.
+_LINEAR = frozenset({"Conv", "ConvTranspose", "Einsum", "Gemm", "MatMul"})
+
+
+class Origin(NamedTuple):
+    """Why a value may not be held: ``words`` for a person, and whether it is ``counted``.
+
+    A counted value is a number of things, or has a constant's size: another constant can bring it back. A power of
+    unknown values is not.
+    """
+
+    words: str
+    counted: bool = True
+
+
+def unheld_origin(
+    step: Step, constants: Constants, types: Types, shapes: Shapes, roots: Mapping[str, str]
+) -> Origin | None:
+    """Return why the result of a node may not be held by 16 bits, whatever it takes; None if it is held.
+
+    A node that stays fp32 for the same reason is kept. ``roots``: what Identity nodes make other names of.
+    """
+    if not step.outputs and not step.inputs:
+        return None
+    operator = step.operator
+    for index, name in enumerate(step.node.input):
+        if name and (misfit := constants.misfit(step.node, index)):
+            step.keep(misfit)
+            grows = operator in policy.AS_LARGE or operator in _LINEAR
+            if grows or (operator == "Div" and index == 1 and constants.is_tiny(name)):
+                return Origin(misfit)
+    if operator == "Mul" and len({roots.get(name, name) for name in step.node.input}) == 1:
+        step.keep(policy.KEPT["Pow"].reason)
+        return Origin("square", counted=False)
+    if operator in policy.SUMS and not _is_short(step, constants, shapes):
+        step.keep(policy.KEPT["ReduceProd"].reason)
+        return Origin(operator) if operator in policy.GROWING_SUMS else None
+    if operator == "Cast" and types.get(step.node.input[0]) in _wide_integers():
+        return Origin(operator)
+    row = policy.KEPT.get(operator)
+    return Origin(operator, counted=operator in policy.COUNTING) if row is not None and row.wide else None
+
+
+def _wide_integers() -> frozenset[int]:
+    from onnx import TensorProto
+
+    return frozenset({TensorProto.INT32, TensorProto.INT64, TensorProto.UINT16, TensorProto.UINT32, TensorProto.UINT64})
+
+
+def _is_short(step: Step, constants: Constants, shapes: Shapes) -> bool:
+    """Whether a reduction adds up no more than SHORT_AXIS elements."""
+    shape = shapes.get(step.node.input[0])
+    axes = _axes(step.node, constants)
+    if shape is None or axes is None:
+        return False
+    if not axes and _integer(step.node, "noop_with_empty_axes"):
+        return True
+    lengths = [shape[axis] for axis in axes or range(len(shape)) if -len(shape) <= axis < len(shape)]
+    return None not in lengths and prod(length or 0 for length in lengths) <= policy.SHORT_AXIS
+
+
+def _axes(node: onnx.NodeProto, constants: Constants) -> tuple[int, ...] | None:
+    """Return the axes of a reduction, () for all; None if only the running network knows them."""
+    for attribute in node.attribute:
+        if attribute.name == "axes":
+            return tuple(attribute.ints)
+    if len(node.input) < len(("data", "axes")) or not node.input[1]:
+        return ()
+    values = constants.small(node.input[1])
+    return None if values is None else tuple(int(axis) for axis in values.flat)
+
+
+def _integer(node: onnx.NodeProto, name: str) -> int:
+    return next((attribute.i for attribute in node.attribute if attribute.name == name), 0)

@@ -1,0 +1,135 @@
+"""Decides which nodes of a flattened model compute in 16 bits, and says why the others do not."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from math import prod
+from typing import Final
+
+from c10.conversion import policy
+from c10.conversion.constants import Constants
+from c10.conversion.model import Model, bodies_of
+from c10.conversion.result import HalfPrecision, KeptNode
+from c10.conversion.schema import Slot, Types, infer, opsets_of
+from c10.conversion.spread import keep_unheld
+from c10.conversion.steps import Step, sequence_of
+
+#: How the schemas write the types.
+SCHEMA_TYPES: Final[dict[HalfPrecision, str]] = {"fp16": "tensor(float16)", "bf16": "tensor(bfloat16)"}
+#: The operator set from which inference knows the type that a Cast gives.
+_CAST_IS_INFERRED: Final = 6
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What is to become of a model.
+
+    ``steps`` are its nodes in order; ``halved`` are the values that the converted nodes make in 16 bits.
+    """
+
+    precision: HalfPrecision
+    steps: tuple[Step, ...]
+    halved: frozenset[str]
+    types: Types
+    constants: Constants
+
+    @property
+    def converts(self) -> bool:
+        """Whether anything is to be changed."""
+        return any(step.halved for step in self.steps)
+
+    def computing_layers(self) -> int:
+        """Return how many nodes compute in 16 bits; one that only moves values does not."""
+        return sum(1 for step in self.steps if step.halved and step.operator not in policy.LAYOUT)
+
+    def weight_share(self) -> float:
+        """Return which part of the fp32 constants, by bytes, is read in 16 bits by every node that reads it."""
+        halved: dict[str, bool] = {}
+        for step in self.steps:
+            for index, name in enumerate(step.node.input):
+                if name in step.inputs and name in self.constants.tensors:
+                    halved[name] = halved.get(name, True) and Slot(name, index, is_input=True) in step.halved
+        sizes = {name: prod(self.constants.tensors[name].dims) for name in halved}
+        total = sum(sizes.values())
+        return sum(sizes[name] for name in sizes if halved[name]) / total if total else 0.0
+
+    def kept(self) -> tuple[KeptNode, ...]:
+        """Return the nodes with values of fp32 that stay fp32."""
+        return tuple(KeptNode(step.node.name, step.operator, step.reason) for step in self.steps if step.reason)
+
+
+def make_plan(model: Model, precision: HalfPrecision, keep_fp32: Collection[str] = ()) -> Plan:
+    """Decide for every node of a flattened model.
+
+    ``keep_fp32`` are operator types and patterns of node names (as in `fnmatch`) that stay fp32 too.
+    """
+    from onnx import TensorProto
+
+    types, shapes = infer(model.proto)
+    sequence = sequence_of(model.proto, types, TensorProto.FLOAT)
+    steps = tuple(item for item in sequence if isinstance(item, Step))
+    constants = Constants(model, precision)
+    castable = opsets_of(model.proto).get("", 1) >= _CAST_IS_INFERRED
+    for step in steps:
+        if not castable:
+            step.keep("its operator set has no Cast whose type onnx infers")
+        if pattern := next((p for p in keep_fp32 if matches(step, p)), ""):
+            step.keep(f"keep_fp32 names it: {pattern}")
+        row = policy.KEPT.get(step.operator)
+        if row is not None and step.operator not in policy.ONLY_INPUTS:
+            step.keep(row.reason)
+    keep_unheld(sequence, constants, types, shapes)
+    for step in steps:
+        _decide(step, SCHEMA_TYPES[precision])
+    halved = frozenset(slot.name for step in steps for slot in step.halved if not slot.is_input)
+    for step in steps:
+        if step.operator in policy.BLIND and halved & set(step.node.input):
+            step.reason = ""
+    return Plan(precision, steps, halved, types, constants)
+
+
+def matches(step: Step, pattern: str) -> bool:
+    """Whether ``keep_fp32``'s pattern is the operator of a node, or matches its name."""
+    return step.operator == pattern or (bool(step.node.name) and fnmatchcase(step.node.name, pattern))
+
+
+def unmatched(steps: Sequence[Step], keep_fp32: Collection[str]) -> tuple[str, ...]:
+    """Return the patterns that match no node."""
+    return tuple(pattern for pattern in keep_fp32 if not any(matches(step, pattern) for step in steps))
+
+
+def _decide(step: Step, wanted: str) -> None:
+    """Mark the inputs and outputs that the node takes and gives in 16 bits, or say why there are none."""
+    if not step.inputs and not step.outputs:
+        step.reason = ""
+        return
+    step.keep(_untouched(step))
+    if step.reason or step.signature is None:
+        return
+    exact = policy.KEPT[step.operator].exact_inputs if step.operator in policy.ONLY_INPUTS else ()
+    for variable, slots in step.bound.items():
+        inputs = [slot for slot in slots if slot.is_input]
+        fp32 = all(slot.name in step.inputs or slot.name in step.outputs for slot in slots)
+        if inputs and fp32 and wanted in step.signature.admitted[variable] and not {s.index for s in inputs} & {*exact}:
+            step.halved.update(slots)
+    if not step.halved:
+        step.keep(f"its schema has no {wanted} for values of these types")
+
+
+def _untouched(step: Step) -> str:
+    """Say why a node stays as it is, whatever its values are; "" if it need not."""
+    if "." in step.operator:
+        return "operators of other domains stay as they are"
+    if step.signature is None:
+        return "onnx has no schema of it"
+    if step.operator in policy.BLIND:
+        return "it takes its value as it comes"
+    if next(bodies_of(step.node), None) is not None:
+        return "values keep their types where they enter and leave a body"
+    if not step.plain:
+        return "some of its values are no tensors of a known type"
+    results = [variable for variable, slots in step.bound.items() if not slots[0].is_input]
+    of_its_own = any(len(step.signature.admitted[variable]) > 1 for variable in results)
+    return "the type of its result is not that of its inputs" if of_its_own else ""

@@ -1,0 +1,60 @@
+"""What a constant becomes in 16 bits, and whether that is still the constant."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from c10.conversion.policy import ROUNDING_MAX, SMALL_CONSTANT
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from c10.conversion.result import HalfPrecision
+
+TOO_SMALL: Final = "too small for"
+_BF16_BITS: Final = 16  # the upper half of an fp32
+
+
+def rounded(values: np.ndarray[Any, Any], precision: HalfPrecision) -> np.ndarray[Any, Any]:
+    """Return fp32 values in 16 bits, rounded to the nearest and ties to even; bf16 as uint16 of its bits."""
+    import numpy as np
+
+    if precision == "fp16":
+        with np.errstate(over="ignore"):  # becomes infinity, which ``misfit`` looks at
+            return values.astype(np.float16)
+    bits = np.ascontiguousarray(values).view(np.uint32)
+    nearest = (bits + (0x7FFF + ((bits >> _BF16_BITS) & 1))) >> _BF16_BITS
+    return np.where(np.isnan(values), np.uint32(0x7FC0), nearest).astype(np.uint16)
+
+
+def misfit(values: np.ndarray[Any, Any], precision: HalfPrecision, *, bound: bool = False) -> str:
+    """Say why a constant of fp32 cannot be of this precision; "" if it can.
+
+    A number is too large if it becomes infinity, unless it is a ``bound``; and too small if rounding changes it by more
+    than ROUNDING_MAX. Too small counts in constants of at most SMALL_CONSTANT elements, and in larger ones where the
+    largest element is too small.
+    """
+    import numpy as np
+
+    if values.size == 0 or precision == "bf16":
+        return ""
+    if values.size > SMALL_CONSTANT:
+        values = np.array([_largest(values)], np.float32)
+    values = values[np.isfinite(values)]
+    half = rounded(values, precision).astype(np.float32)
+    beyond = np.isinf(half)
+    if not bound and beyond.any():
+        return f"the constant {values[beyond][0]:.4g} is beyond {precision}'s range"
+    values, half = values[~beyond], half[~beyond]
+    lost = np.abs(half - values) > ROUNDING_MAX * np.abs(values)
+    return f"the constant {values[lost][0]:.4g} is {TOO_SMALL} {precision}" if lost.any() else ""
+
+
+def _largest(values: np.ndarray[Any, Any]) -> float:
+    """Return the largest magnitude among the finite values; 0 if there is none."""
+    import numpy as np
+
+    low, high = float(values.min()), float(values.max())
+    if np.isfinite([low, high]).all():
+        return max(-low, high)
+    return float(np.abs(values[np.isfinite(values)]).max(initial=0))

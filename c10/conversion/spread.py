@@ -1,0 +1,151 @@
+"""How far fp32 reaches around a value that 16 bits do not hold.
+
+Three sets of values, each found in passes over the model's sequence:
+``unheld``: beyond the range, or so near to 0 that it would become 0. They come from constants, operators and whole
+numbers, and spread forwards up to the first node whose result is held again.
+``exact``: what an integer, a size or a position is computed from; spreads backwards through arithmetic.
+``tiny``: what meets a constant that is nearly 0; spreads backwards to the product or power that made it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+
+from c10.conversion import policy
+from c10.conversion.constants import Constants
+from c10.conversion.origins import Origin, unheld_origin
+from c10.conversion.schema import Shapes, Types
+from c10.conversion.steps import Link, Step
+
+Values = dict[str, Origin]  # value → where it comes from
+
+
+def keep_unheld(sequence: Sequence[Step | Link], constants: Constants, types: Types, shapes: Shapes) -> None:
+    """Keep every node in fp32 that such a value reaches."""
+    steps = [item for item in sequence if isinstance(item, Step)]
+    roots = _roots(steps)
+    unheld: Values = {}
+    exact: Values = {}
+    tiny: Values = {}
+
+    def forwards(step: Step) -> None:
+        _spread_unheld(step, unheld, unheld_origin(step, constants, types, shapes, roots), constants)
+
+    _until_stable(sequence, unheld, forwards, into="target")
+    for step in steps:
+        _seed_exact(step, exact, types)
+        _seed_comparison(step, exact, unheld)
+        _seed_offset(step, exact, constants)
+        _seed_tiny(step, tiny, constants)
+    _seed_accumulators(sequence, exact)
+    _until_stable(sequence[::-1], exact, lambda step: _spread_exact(step, exact), into="source")
+    _until_stable(sequence[::-1], tiny, lambda step: _spread_tiny(step, tiny), into="source")
+
+
+def _roots(steps: Iterable[Step]) -> dict[str, str]:
+    """Return what value a result of Identity nodes really is."""
+    roots: dict[str, str] = {}
+    for step in (step for step in steps if step.operator == "Identity"):
+        roots[step.node.output[0]] = roots.get(step.node.input[0], step.node.input[0])
+    return roots
+
+
+def _until_stable(sequence: Sequence[Step | Link], values: Values, visit: Callable[[Step], None], *, into: str) -> None:
+    """Pass over the sequence until nothing is added: twice, and once more for each level of nested loops."""
+    before = -1
+    while before < len(values):
+        before = len(values)
+        for item in sequence:
+            if isinstance(item, Step):
+                visit(item)
+            else:
+                known, other = (item.source, item.target) if into == "target" else (item.target, item.source)
+                if known in values:
+                    values.setdefault(other, values[known])
+
+
+def _spread_unheld(step: Step, unheld: Values, origin: Origin | None, constants: Constants) -> None:
+    reached = next((unheld[name] for name in step.node.input if name in unheld), None)
+    if reached and step.operator not in policy.BLIND:
+        step.keep(f"takes a value that 16 bits may not hold: {reached.words}")
+    if origin is None and reached and _stays_unheld(step, reached, constants):
+        origin = reached
+    if origin is not None:
+        unheld.update({name: origin for name in step.outputs if name not in unheld})
+
+
+def _stays_unheld(step: Step, reached: Origin, constants: Constants) -> bool:
+    """Whether the result of a node is as large as the value that reached it."""
+    small = [constants.small(name) for name in step.node.input]
+    if step.operator == "Div":  # a quotient of two values is a normalization; one by a constant is a smaller power
+        return not reached.counted and small[-1] is not None
+    if step.operator == "Mul" and reached.counted:
+        return all(values is None or abs(values).max(initial=0) > policy.SCALES_DOWN for values in small)
+    if step.operator == "Clip" and len(small) == len(("value", "low", "high")):
+        return any(v is None or abs(v).max(initial=0) > policy.FP16_MAX for v in small[1:])
+    return step.operator in policy.AS_LARGE
+
+
+def _seed_exact(step: Step, exact: Values, types: Types) -> None:
+    """Mark what becomes an integer, and the inputs that the table names."""
+    from onnx import TensorProto
+
+    indices: tuple[int, ...] = ()
+    if step.operator == "Cast":
+        floats = {TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.BFLOAT16, TensorProto.DOUBLE}
+        indices = () if types.get(step.node.output[0]) in floats else (0,)
+    elif step.operator in policy.KEPT:
+        indices = policy.KEPT[step.operator].exact_inputs
+    for index in indices:
+        if index < len(step.node.input) and step.node.input[index]:
+            exact.setdefault(step.node.input[index], Origin(step.operator))
+
+
+def _seed_comparison(step: Step, exact: Values, unheld: Values) -> None:
+    """Mark what is compared with a value that 16 bits do not hold."""
+    if step.operator in policy.COMPARISONS and any(name in unheld for name in step.inputs):
+        for name in step.inputs:
+            exact.setdefault(name, Origin(step.operator))
+
+
+def _seed_offset(step: Step, exact: Values, constants: Constants) -> None:
+    """Mark sums with a large constant: a small difference of two large values has none of its digits left."""
+    if step.operator in {"Add", "Sub"} and any(map(constants.is_offset, step.inputs)):
+        exact.setdefault(step.node.output[0], Origin(f"{step.operator} of a large constant"))
+
+
+def _seed_accumulators(sequence: Sequence[Step | Link], exact: Values) -> None:
+    """Mark what a loop adds up from turn to turn: a small step is lost in a large sum."""
+    made_by = {name: item for item in sequence if isinstance(item, Step) for name in item.outputs}
+    for link in (item for item in sequence if isinstance(item, Link) and item.feedback):
+        seen, waiting = set[str](), [link.source]
+        while waiting:
+            step = made_by.get(waiting.pop())
+            if step is not None and step.operator in policy.EXACT_FROM_EXACT:
+                waiting += set(step.inputs) - seen
+                seen.update(step.inputs)
+        if link.target in seen:
+            exact.setdefault(link.source, Origin("the sum of a loop"))
+
+
+def _spread_exact(step: Step, exact: Values) -> None:
+    reached = next((exact[name] for name in step.outputs if name in exact), None)
+    if reached and step.operator in policy.EXACT_FROM_EXACT:
+        if step.operator not in policy.BLIND:
+            step.keep(f"whole numbers or positions are computed from its result: {reached.words}")
+        for name in step.inputs:
+            exact.setdefault(name, reached)
+
+
+def _seed_tiny(step: Step, tiny: Values, constants: Constants) -> None:
+    if step.operator in policy.TINY_FROM_TINY and any(map(constants.is_tiny, step.node.input)):
+        for name in step.inputs:
+            tiny.setdefault(name, Origin(step.operator))
+
+
+def _spread_tiny(step: Step, tiny: Values) -> None:
+    reached = next((tiny[name] for name in step.outputs if name in tiny), None)
+    if reached and step.operator in policy.TINY_FROM_TINY | policy.MAKES_TINY:
+        step.keep(f"its result meets a constant too small for 16 bits: {reached.words}")
+        for name in step.inputs if step.operator in policy.TINY_FROM_TINY else ():
+            tiny.setdefault(name, reached)
