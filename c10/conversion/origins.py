@@ -66,12 +66,10 @@ def _wide_integers() -> frozenset[int]:
 def _is_short(step: Step, constants: Constants, shapes: Shapes) -> bool:
     """Whether a reduction adds up no more than SHORT_AXIS elements."""
     shape = shapes.get(step.node.input[0])
-    axes = _axes(step.node, constants)
-    if shape is None or axes is None:
+    if shape is None:
         return False
-    if not axes and _integer(step.node, "noop_with_empty_axes"):
-        return True
-    lengths = [shape[axis] for axis in axes or range(len(shape)) if -len(shape) <= axis < len(shape)]
+    axes = _axes(step.node, constants) or range(len(shape))  # unknown ones are at most all
+    lengths = [shape[axis] for axis in axes if -len(shape) <= axis < len(shape)]
     return None not in lengths and prod(length or 0 for length in lengths) <= policy.SHORT_AXIS
 
 
@@ -84,7 +82,3 @@ def _axes(node: onnx.NodeProto, constants: Constants) -> tuple[int, ...] | None:
         return ()
     values = constants.small(node.input[1])
     return None if values is None else tuple(int(axis) for axis in values.flat)
-
-
-def _integer(node: onnx.NodeProto, name: str) -> int:
-    return next((attribute.i for attribute in node.attribute if attribute.name == name), 0)

@@ -45,15 +45,15 @@ class Plan:
         return sum(1 for step in self.steps if step.halved and step.operator not in policy.LAYOUT)
 
     def weight_share(self) -> float:
-        """Return which part of the fp32 constants, by bytes, is read in 16 bits by every node that reads it."""
-        halved: dict[str, bool] = {}
+        """Return which part of the fp32 constants, by bytes, is read in 16 bits; one read in both counts in part."""
+        readings: dict[str, list[bool]] = {}
         for step in self.steps:
             for index, name in enumerate(step.node.input):
                 if name in step.inputs and name in self.constants.tensors:
-                    halved[name] = halved.get(name, True) and Slot(name, index, is_input=True) in step.halved
-        sizes = {name: prod(self.constants.tensors[name].dims) for name in halved}
-        total = sum(sizes.values())
-        return sum(sizes[name] for name in sizes if halved[name]) / total if total else 0.0
+                    readings.setdefault(name, []).append(Slot(name, index, is_input=True) in step.halved)
+        sizes = {name: prod(self.constants.tensors[name].dims) for name in readings}
+        halved = sum(sizes[name] * sum(read) / len(read) for name, read in readings.items())
+        return halved / total if (total := sum(sizes.values())) else 0.0
 
     def kept(self) -> tuple[KeptNode, ...]:
         """Return the nodes with values of fp32 that stay fp32."""
@@ -77,9 +77,7 @@ def make_plan(model: Model, precision: HalfPrecision, keep_fp32: Collection[str]
             step.keep("its operator set has no Cast whose type onnx infers")
         if pattern := next((p for p in keep_fp32 if matches(step, p)), ""):
             step.keep(f"keep_fp32 names it: {pattern}")
-        row = policy.KEPT.get(step.operator)
-        if row is not None and step.operator not in policy.ONLY_INPUTS:
-            step.keep(row.reason)
+        step.keep(_policy_reason(step))
     keep_unheld(sequence, constants, types, shapes)
     for step in steps:
         _decide(step, SCHEMA_TYPES[precision])
@@ -88,6 +86,21 @@ def make_plan(model: Model, precision: HalfPrecision, keep_fp32: Collection[str]
         if step.operator in policy.BLIND and halved & set(step.node.input):
             step.reason = ""
     return Plan(precision, steps, halved, types, constants)
+
+
+def _policy_reason(step: Step) -> str:
+    """Return why the table of operators keeps a node; "" if it does not."""
+    from onnx import TensorProto
+
+    if step.operator == "BatchNormalization" and step.integer("training_mode"):
+        return policy.KEPT["InstanceNormalization"].reason
+    row = policy.KEPT.get(step.operator)
+    if row is None or step.operator in policy.ONLY_INPUTS:
+        return ""
+    stashes = step.signature is not None and policy.STASH_TYPE in step.signature.attributes
+    if stashes and step.integer(policy.STASH_TYPE, TensorProto.FLOAT) == TensorProto.FLOAT:
+        return ""
+    return row.reason
 
 
 def matches(step: Step, pattern: str) -> bool:
@@ -132,4 +145,7 @@ def _untouched(step: Step) -> str:
         return "some of its values are no tensors of a known type"
     results = [variable for variable, slots in step.bound.items() if not slots[0].is_input]
     of_its_own = any(len(step.signature.admitted[variable]) > 1 for variable in results)
+    of_its_own &= (
+        policy.STASH_TYPE not in step.signature.attributes
+    )  # that of mean and deviation, whatever the input is
     return "the type of its result is not that of its inputs" if of_its_own else ""

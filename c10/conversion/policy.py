@@ -44,7 +44,6 @@ class Kept:
 
 _AUTOCAST: Final = "NVIDIA Model Optimizer, AutoCast: data_max, depth of reduction"
 _ONNX: Final = "ONNX operator documentation"
-_STASH: Final = "ONNX operator documentation: stash_type"
 _POWER: Final = "powers and exponentials soon leave the range of 16 bits: 256 squared is 65536"
 _AXIS: Final = "sums and products over an axis leave the range and the digits of 16 bits"
 _NORM: Final = "the statistics of a normalization are sums of squares, which leave the range of 16 bits"
@@ -64,10 +63,10 @@ KEPT: Final[dict[str, Kept]] = {
     "Det": Kept(_AXIS, _AUTOCAST, wide=True),
     "DFT": Kept(_AXIS, _AUTOCAST, wide=True),
     "STFT": Kept(_AXIS, _AUTOCAST, wide=True),
-    "LayerNormalization": Kept(_NORM, _STASH),
-    "RMSNormalization": Kept(_NORM, _STASH),
-    "GroupNormalization": Kept(_NORM, _STASH),
+    "GroupNormalization": Kept(_NORM, _ONNX),
     "InstanceNormalization": Kept(_NORM, _ONNX),
+    "LayerNormalization": Kept(_NORM, _ONNX),
+    "RMSNormalization": Kept(_NORM, _ONNX),
     "MeanVarianceNormalization": Kept(_NORM, _ONNX),
     "LpNormalization": Kept(_NORM, _ONNX),
     "LRN": Kept(_NORM, _ONNX),
@@ -78,6 +77,7 @@ KEPT: Final[dict[str, Kept]] = {
     "GridSample": Kept(_POSITION, _ONNX, exact_inputs=(1,)),
     "AffineGrid": Kept(_POSITION, _ONNX, exact_inputs=(0,)),
     "RoiAlign": Kept(_POSITION, _ONNX, exact_inputs=(1,)),
+    "QuantizeLinear": Kept("its result is an integer", _ONNX, exact_inputs=(0, 1)),
     "Range": Kept(_WHOLE, _ONNX, wide=True, exact_inputs=(0, 1, 2)),
     "OneHot": Kept(_WHOLE, _ONNX, exact_inputs=(0, 1)),
     "Resize": Kept(_SIZES, _ONNX, exact_inputs=(1, 2)),
@@ -87,6 +87,9 @@ KEPT: Final[dict[str, Kept]] = {
 #: Rows of KEPT that keep their exact inputs in fp32 and let the rest of the node be converted.
 ONLY_INPUTS: Final = frozenset({"Resize", "Upsample", "OneHot"})
 
+#: The attribute by which a normalization says in which type its statistics are computed. Where the operator has it, and
+#: it says fp32 as it does by default, the row of KEPT does not count: TensorRT does what it says.
+STASH_TYPE: Final = "stash_type"
 #: Rows of KEPT whose results are numbers of things, or grow as those do; the others are powers of unknown values.
 COUNTING: Final = frozenset({"CumSum", "Range"})
 #: Operators that compare two values: one that 16 bits do not hold has to meet the other in fp32.

@@ -36,11 +36,12 @@ class Formal:
 
 @dataclass(frozen=True, slots=True)
 class Signature:
-    """An operator's schema: its formals, and for each type variable the element types that it admits."""
+    """An operator's schema: its formals, for each type variable the types that it admits, its attributes' names."""
 
     inputs: tuple[Formal, ...]
     outputs: tuple[Formal, ...]
     admitted: dict[str, frozenset[str]]
+    attributes: frozenset[str]
 
     def input_variable(self, index: int) -> str:
         """Return the type variable of an actual input; "" if it has none."""
@@ -156,4 +157,5 @@ def _signature(operator: str, version: int, domain: str) -> Signature | None:
         one_type = parameter.is_homogeneous and parameter.type_str in admitted
         return Formal(parameter.type_str if one_type else "", parameter.option == variadic)
 
-    return Signature(tuple(map(formal, schema.inputs)), tuple(map(formal, schema.outputs)), admitted)
+    inputs, outputs = tuple(map(formal, schema.inputs)), tuple(map(formal, schema.outputs))
+    return Signature(inputs, outputs, admitted, frozenset(schema.attributes))

@@ -37,6 +37,10 @@ class Step:
         domain = self.node.domain
         return self.node.op_type if domain in {"", "ai.onnx"} else f"{domain}.{self.node.op_type}"
 
+    def integer(self, attribute: str, default: int = 0) -> int:
+        """Return the value of an integer attribute."""
+        return next((found.i for found in self.node.attribute if found.name == attribute), default)
+
     def keep(self, reason: str) -> None:
         """Let the node stay fp32; the first reason counts."""
         self.reason = self.reason or reason

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import onnx
 import pytest
 
@@ -61,9 +62,10 @@ def test_a_change_of_the_converter_needs_a_new_revision(tmp_path: Path, precisio
 def outcome(text: str, precision: HalfPrecision, folder: Path) -> dict[str, Any]:
     """Return the type of every value after the conversion, each node, and why what stays fp32 does."""
     source = onnx.parser.parse_model(text)
-    for tensor in source.graph.initializer:
-        if not tensor.raw_data and not tensor.float_data and not tensor.int64_data:
-            tensor.float_data.extend([0.5] * int(onnx.numpy_helper.np.prod(tensor.dims)))
+    for value in source.graph.value_info:  # a constant that the text gives no value
+        shape = [d.dim_value for d in value.type.tensor_type.shape.dim]
+        source.graph.initializer.append(onnx.numpy_helper.from_array(np.full(shape, 0.5, np.float32), value.name))
+    del source.graph.value_info[:]
     onnx.save(source, folder / "source.onnx")
     result = convert_network(folder / "source.onnx", folder / "out.onnx", precision=precision)
     model = onnx.shape_inference.infer_shapes(onnx.load(folder / "out.onnx"), strict_mode=True)
