@@ -76,7 +76,7 @@ def test_the_transcript_is_what_is_printed() -> None:
     assert transcript is not None
     lines = [re.sub(r"[\d.]+", "N", line) for line in transcript[1].splitlines() if ":" in line]
     for line in (
-        "BUILT  resnetN: no engine yet (N MB in N s)",
+        "BUILT  resnetN: no engine yet (N MB in N s, N % of its weights in fpN)",
         "REUSED resnetN: N MB verified in N s",
         "engines: N built, N reused, N failed in N s",
         "engines: N built, N reused, N failed in N s; reuse saved N s of compiling",
