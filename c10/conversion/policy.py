@@ -78,6 +78,7 @@ KEPT: Final[dict[str, Kept]] = {
     "AffineGrid": Kept(_POSITION, _ONNX, exact_inputs=(0,)),
     "RoiAlign": Kept(_POSITION, _ONNX, exact_inputs=(1,)),
     "QuantizeLinear": Kept("its result is an integer", _ONNX, exact_inputs=(0, 1)),
+    "Celu": Kept("TensorRT's parser divides it by a constant of fp32", "TensorRT-RTX 1.7, measured"),
     "Range": Kept(_WHOLE, _ONNX, wide=True, exact_inputs=(0, 1, 2)),
     "OneHot": Kept(_WHOLE, _ONNX, exact_inputs=(0, 1)),
     "Resize": Kept(_SIZES, _ONNX, exact_inputs=(1, 2)),
