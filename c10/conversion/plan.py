@@ -92,8 +92,12 @@ def _policy_reason(step: Step) -> str:
     """Return why the table of operators keeps a node; "" if it does not."""
     from onnx import TensorProto
 
-    if step.operator == "BatchNormalization" and step.integer("training_mode"):
-        return policy.KEPT["InstanceNormalization"].reason
+    attribute, reason = policy.KEPT_WITH_ATTRIBUTE.get(step.operator, ("", ""))
+    if attribute and step.integer(attribute):
+        return reason
+    index, reason = policy.KEPT_WITH_INPUT.get(step.operator, (len(step.node.input), ""))
+    if index < len(step.node.input) and step.node.input[index]:
+        return reason
     row = policy.KEPT.get(step.operator)
     if row is None or step.operator in policy.ONLY_INPUTS:
         return ""

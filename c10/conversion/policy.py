@@ -79,12 +79,16 @@ KEPT: Final[dict[str, Kept]] = {
     "RoiAlign": Kept(_POSITION, _ONNX, exact_inputs=(1,)),
     "QuantizeLinear": Kept("its result is an integer", _ONNX, exact_inputs=(0, 1)),
     "Celu": Kept("TensorRT's parser divides it by a constant of fp32", "TensorRT-RTX 1.7, measured"),
+    "TensorScatter": Kept("TensorRT has its cache be an input of the network", "TensorRT-RTX 1.7, measured"),
     "Range": Kept(_WHOLE, _ONNX, wide=True, exact_inputs=(0, 1, 2)),
     "OneHot": Kept(_WHOLE, _ONNX, exact_inputs=(0, 1)),
     "Resize": Kept(_SIZES, _ONNX, exact_inputs=(1, 2)),
     "Upsample": Kept(_SIZES, _ONNX, exact_inputs=(1,)),
     "LinearAttention": Kept("its type inference contradicts its schema (onnx 1.23)", "onnx.defs, measured"),
 }
+#: Operators that stay fp32 if this attribute is not 0, or if this input is given, and why.
+KEPT_WITH_ATTRIBUTE: Final = {"BatchNormalization": ("training_mode", _NORM)}
+KEPT_WITH_INPUT: Final = {"LSTM": (7, "TensorRT's parser mixes the types of peepholes")}
 #: Rows of KEPT that keep their exact inputs in fp32 and let the rest of the node be converted.
 ONLY_INPUTS: Final = frozenset({"Resize", "Upsample", "OneHot"})
 
