@@ -7,7 +7,7 @@ import hashlib
 import json
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import fields, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -297,11 +297,6 @@ def test_each_build_option_makes_another_build(tmp_path: Path, option: str) -> N
     old, new = definition_of(target), definition_of(replace(target, build_config=config))
     assert build_key(old) != build_key(new)
     assert words in [str(difference) for difference in differences(old, new)]
-
-
-def test_every_build_option_is_in_the_key_or_known_not_to_change_the_engine() -> None:
-    by_content = {"calibration_cache", "plugins"}
-    assert {*OPTIONS, *by_content, "timing_cache", "timeout_s"} == {option.name for option in fields(BuildOptions)}
 
 
 def test_the_order_of_what_is_kept_is_the_users(tmp_path: Path) -> None:

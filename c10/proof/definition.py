@@ -17,9 +17,10 @@ from pathlib import Path
 from typing import Any, Final
 
 from c10.corpus.revisions import CONFIGURE_REVISIONS, CONVERTER_REVISION
-from c10.corpus.spec import BuildConfig, OptimizationProfile
+from c10.corpus.spec import BUILD_OPTIONS, BuildOptions, OptimizationProfile
 from c10.corpus.target import EngineTarget
 from c10.files.onnx_files import external_data_files
+from c10.host.capabilities import host_facts
 from c10.host.installed import installed_version
 from c10.proof.facts import Difference
 from c10.proof.sources import SourceDigests
@@ -29,8 +30,6 @@ BUILD_TYPE: Final = "urn:c10:engine:v1"
 ENVIRONMENT: Final = ("NVIDIA_TF32_OVERRIDE",)
 _DOUBLE_MAX: Final = 2**53 - 1  # the largest integer below which a double holds every one
 _LARGE_NUMBER: Final = re.compile("-?[1-9][0-9]{15,18}")
-_HOST_FACTS: Final = ("sm", "sm_count", "device_name", "cuda_driver", "jp", "l4t", "os", "machine")
-_RTX_HOST_FACTS: Final = ("os", "machine")  # an RTX engine belongs to its set of targets, not to this machine
 
 
 def source_files(target: EngineTarget, external_data: Iterable[str] | None = None) -> dict[str, Path]:
@@ -39,17 +38,12 @@ def source_files(target: EngineTarget, external_data: Iterable[str] | None = Non
     ``external_data`` are the locations that the ONNX names, where they are known; else the ONNX is looked
     into. Raises SourceError.
     """
-    options = target.build_config.options
     folder = target.onnx_path.parent
     if external_data is None:
         external_data = external_data_files(target.onnx_path)
     files = {"onnx": target.onnx_path}
     files |= {f"external_data:{location}": folder / location for location in external_data}
-    if options.calibration_cache is not None:
-        files["calibration_cache"] = options.calibration_cache
-    # The order in which they are loaded counts, and two may have one name.
-    files |= {f"plugin:{path.name}#{order}": path for order, path in enumerate(options.plugins, start=1)}
-    return files
+    return files | dict(_option_files(target.build_config.options))
 
 
 def build_definition(
@@ -67,14 +61,11 @@ def build_definition(
             "precision": target.build_config.precision,
             "workspace_mb": target.build_config.workspace_mb,
             "profiles": [_profile(profile) for profile in target.build_config.profiles],
-            "options": _options(target.build_config),
+            "options": _options(target.build_config.options),
         },
         "internalParameters": {
             "runtime": _runtime(target, converted=converted),
-            "host": {
-                fact: getattr(target.host, fact)
-                for fact in (_RTX_HOST_FACTS if target.runtime == "rtx" else _HOST_FACTS)
-            },
+            "host": {fact: getattr(target.host, fact) for fact in host_facts(target.runtime)},
             "environment": {name: os.environ.get(name) for name in ENVIRONMENT},
         },
         "resolvedDependencies": [
@@ -146,20 +137,23 @@ def _runtime(target: EngineTarget, *, converted: bool) -> dict[str, str | int | 
     }
 
 
-def _options(config: BuildConfig) -> dict[str, Any]:
-    options = config.options
-    return {
-        "conversion": options.conversion,
-        "keep_fp32": list(options.keep_fp32),
-        "builder_optimization_level": options.builder_optimization_level,
-        "hardware_compatibility": options.hardware_compatibility,
-        "version_compatible": options.version_compatible,
-        "dla_core": options.dla_core,
-        "gpu_fallback": options.gpu_fallback,
-        "sparse_weights": options.sparse_weights,
-        "tf32": options.tf32,
-        "compute_capabilities": list(options.compute_capabilities),
-    }
+def _options(options: BuildOptions) -> dict[str, Any]:
+    return {row.name: _json(getattr(options, row.name)) for row in BUILD_OPTIONS if row.in_definition}
+
+
+def _option_files(options: BuildOptions) -> Iterator[tuple[str, Path]]:
+    """Yield the files that options name, by role; the order of several counts, and two may have one name."""
+    for row in BUILD_OPTIONS:
+        value = getattr(options, row.name) if row.role else None
+        if isinstance(value, (tuple, list)):
+            yield from ((f"{row.role}:{path.name}#{order}", path) for order, path in enumerate(value, start=1))
+        elif value is not None:
+            yield row.role, value
+
+
+def _json(value: Any) -> Any:
+    """Return an option's value as JSON has it."""
+    return list(value) if isinstance(value, tuple) else value
 
 
 def _profile(profile: OptimizationProfile) -> dict[str, Any]:
