@@ -8,19 +8,40 @@ from pathlib import Path
 from typing import Any, get_args, get_type_hints
 
 import pytest
+from fake_runtime import FakeRuntime
 from harness import HOST, onnx_bytes
 
-from c10 import BackboneSpec, BuildOptions, HostCapabilities
+from c10 import BackboneSpec, BuildOptions, HostCapabilities, load_engine
+from c10.building.build import build_engine
+from c10.commands import documents
 from c10.corpus.spec import BUILD_OPTIONS
 from c10.corpus.target import EngineTarget, engine_target
 from c10.host.capabilities import HOST_FACTS
-from c10.proof.definition import build_definition, differences, source_files
-from c10.proof.facts import FACTS
+from c10.plugin.description import TaskDescription
+from c10.proof.definition import build_definition, build_key, differences, recorded_options, source_files
+from c10.proof.facts import FACTS, Difference
+from c10.proof.fit import misfits
+from c10.proof.record import BuildRecord, read_record
 from c10.proof.sources import SourceDigests
+from c10.proof.verdict import judge
 
 OPTION_NAMES = [field.name for field in fields(BuildOptions)]
 HOST_NAMES = [field.name for field in fields(HostCapabilities)]
 OPTION_OF = {option.name: option for option in BUILD_OPTIONS}
+#: The neutral values of build type urn:c10:engine:v1. A row may be added, with the option that it belongs to. None may
+#: be changed, also where a default changes: a recorded definition that lacks the option would then mean another build.
+NEUTRAL_OF_V1 = {
+    "conversion": "auto",
+    "keep_fp32": [],
+    "builder_optimization_level": 3,
+    "hardware_compatibility": "none",
+    "version_compatible": False,
+    "dla_core": None,
+    "gpu_fallback": False,
+    "sparse_weights": False,
+    "tf32": True,
+    "compute_capabilities": [],
+}
 FACT_OF = {fact.name: fact for fact in HOST_FACTS}
 
 
@@ -121,3 +142,124 @@ def test_every_row_stands_in_the_decision_table() -> None:
         assert known[key].words == row.words
         assert known[key].effect == "rebuild"
     assert {row.told_by for row in HOST_FACTS if row.told_by} <= known.keys()
+
+
+# Neutral options
+
+
+def built(folder: Path, options: BuildOptions | None = None) -> EngineTarget:
+    """Return a target whose engine, sidecar and record are there and agree."""
+    target = target_with(folder, options)
+    build_engine(target, judge(target, SourceDigests()), SourceDigests(), FakeRuntime(folder / "calls.txt"))
+    assert judge(target, SourceDigests()).reusable
+    return target
+
+
+def with_options(target: EngineTarget, options: dict[str, Any]) -> BuildRecord:
+    """Put other options into a target's record, as another c10 would have written it; return the record."""
+    record = read_record(target.record_path)
+    asked = {**record.definition["externalParameters"], "options": options}
+    definition = {**record.definition, "externalParameters": asked}
+    record = replace(record, definition=definition, build_key=build_key(definition))
+    target.record_path.write_bytes(record.to_json())
+    return record
+
+
+def test_the_neutral_values_are_frozen() -> None:
+    rows = {row.name: row.neutral for row in BUILD_OPTIONS if row.in_definition}
+    found = {name: list(value) if isinstance(value, tuple) else value for name, value in rows.items()}
+    assert found == NEUTRAL_OF_V1
+    assert [type(value) for value in found.values()] == [type(value) for value in NEUTRAL_OF_V1.values()]
+    assert not any(value for value in found.values() if isinstance(value, list)), "compared by == of the whole list"
+
+
+def test_a_build_with_neutral_options_writes_none_of_them(tmp_path: Path) -> None:
+    """So an option that a release adds, at its neutral value, changes no build key."""
+    assert definition_of(target_with(tmp_path))["externalParameters"]["options"] == {}
+    definition = definition_of(target_with(tmp_path, BuildOptions(tf32=False, keep_fp32=("Softmax",))))
+    assert definition["externalParameters"]["options"] == {"tf32": False, "keep_fp32": ["Softmax"]}
+
+
+@pytest.mark.parametrize("names", [[], ["tf32"], sorted(NEUTRAL_OF_V1)], ids=["none", "one", "all"])
+def test_a_record_that_writes_neutral_options_out_or_lacks_them_is_reused(tmp_path: Path, names: list[str]) -> None:
+    target = built(tmp_path)
+    with_options(target, {name: NEUTRAL_OF_V1[name] for name in names})
+    assert str(judge(target, SourceDigests())) == "intact, and built from exactly these inputs"
+
+
+def test_a_release_that_adds_an_option_rebuilds_nothing(tmp_path: Path) -> None:
+    """The record of a c10 that knew neither of two options; the build asks for one of them."""
+    target = built(tmp_path, BuildOptions(sparse_weights=True))
+    older = {name: value for name, value in NEUTRAL_OF_V1.items() if name not in {"sparse_weights", "dla_core"}}
+    with_options(target, older)
+    verdict = judge(target, SourceDigests())
+    assert verdict.differences == (Difference("options.sparse_weights", old=False, new=True),)
+    assert str(verdict) == "sparse weights off → on"
+    assert judge(target_with(tmp_path), SourceDigests()).reusable
+
+
+@pytest.mark.parametrize("name", sorted(NEUTRAL_OF_V1))
+def test_a_default_that_changes_is_written_out(tmp_path: Path, name: str) -> None:
+    """The neutral value is the table's and not the dataclass's: engines of the older default are built again."""
+    new = another_value(name, tmp_path)
+    kinds = get_type_hints(BuildOptions)
+    changed = make_dataclass("Changed", [(name, kinds[name], new)], bases=(BuildOptions,), frozen=True, kw_only=True)
+    written = [new if not isinstance(new, tuple) else list(new)]
+    assert [*definition_of(target_with(tmp_path, changed()))["externalParameters"]["options"].values()] == written
+    neutral = changed(**{name: OPTION_OF[name].neutral})
+    assert definition_of(target_with(tmp_path, neutral)) == definition_of(target_with(tmp_path))
+
+
+def test_an_option_of_another_type_is_not_neutral(tmp_path: Path) -> None:
+    target = built(tmp_path)
+    with_options(target, {"tf32": 1})
+    assert [difference.key for difference in judge(target, SourceDigests()).differences] == ["options.tf32"]
+    odd: Any = 1
+    assert definition_of(target_with(tmp_path, BuildOptions(tf32=odd)))["externalParameters"]["options"] == {"tf32": 1}
+
+
+def test_an_option_that_this_c10_does_not_know_is_another_build(tmp_path: Path) -> None:
+    target = built(tmp_path)
+    with_options(target, {"weight_streaming": True})
+    assert str(judge(target, SourceDigests())) == "options.weight_streaming on → none"
+
+
+@pytest.mark.parametrize("section", ["runtime", "host", "environment"])
+def test_only_options_have_a_neutral_value(tmp_path: Path, section: str) -> None:
+    """What a record does not say of its machine is not known: an older c10 did not look."""
+    new = definition_of(target_with(tmp_path))
+    for name, value in new["internalParameters"][section].items():
+        facts = {key: fact for key, fact in new["internalParameters"][section].items() if key != name}
+        old = {**new, "internalParameters": {**new["internalParameters"], section: facts}}
+        (difference,) = differences(old, new)
+        assert difference.key == (f"{section}.{name}" if value is not None else "build definition")
+
+
+def test_a_file_named_twice_is_another_build(tmp_path: Path) -> None:
+    new = definition_of(target_with(tmp_path))
+    assert differences({**new, "resolvedDependencies": new["resolvedDependencies"] * 2}, new)
+
+
+# Who reads a recorded definition
+
+
+@pytest.mark.parametrize("options", [{}, NEUTRAL_OF_V1], ids=["left out", "written out"])
+def test_readers_of_a_record_take_an_absent_option_as_neutral(tmp_path: Path, options: dict[str, Any]) -> None:
+    target = built(tmp_path)
+    record = with_options(target, options)
+    assert recorded_options(record.definition) == NEUTRAL_OF_V1
+    assert misfits(record, target.host) == []
+    newer = HostCapabilities(**{**HOST, "trt": "10.9"})
+    assert [difference.key for difference in misfits(record, newer)] == ["runtime.version"]
+    assert bytes(load_engine(target.engine_path, host=target.host)) == target.engine_path.read_bytes()
+    described = TaskDescription(target, judge(target, SourceDigests()))["options"]
+    assert described.startswith("conversion auto, builder_optimization_level 3, hardware_compatibility none, ")
+    assert documents.recorded(record)["build_key"] == record.build_key
+
+
+def test_readers_of_a_record_see_the_options_that_are_written(tmp_path: Path) -> None:
+    target = built(tmp_path, BuildOptions(version_compatible=True, hardware_compatibility="same_compute_capability"))
+    record = read_record(target.record_path)
+    assert misfits(record, HostCapabilities(**{**HOST, "trt": "10.9", "sm_count": 8})) == []
+    described = TaskDescription(target, judge(target, SourceDigests()))["options"]
+    assert "version_compatible True" in described

@@ -3,7 +3,8 @@ installed, revisions, sources, spec, target and onnx_files.
 
 https://slsa.dev/spec/v1.0/provenance: externalParameters (what the user asked for), internalParameters (what
 the machine added), resolvedDependencies (files, by digest). The build key is the SHA-256 of the definition as
-canonical JSON (RFC 8785). Paths are not in it: an engine directory may be copied to another checkout.
+canonical JSON (RFC 8785). Paths are not in it: an engine directory may be copied to another checkout. Options at
+their neutral value are left out, so that an option added later changes no key; ``recorded_options`` fills them in.
 """
 
 from __future__ import annotations
@@ -29,7 +30,20 @@ BUILD_TYPE: Final = "urn:c10:engine:v1"
 #: Variables of the environment that change what the builder does. Source: TensorRT's documentation, TF32.
 ENVIRONMENT: Final = ("NVIDIA_TF32_OVERRIDE",)
 _DOUBLE_MAX: Final = 2**53 - 1  # the largest integer below which a double holds every one
+#: Canonical JSON, but for the order of keys outside ASCII and for floats: equal texts are equal values.
+_plain_json: Final = json.JSONEncoder(
+    sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False, check_circular=False
+).encode
 _LARGE_NUMBER: Final = re.compile("-?[1-9][0-9]{15,18}")
+
+
+def _json(value: Any) -> Any:
+    """Return an option's value as JSON has it."""
+    return list(value) if isinstance(value, tuple) else value
+
+
+#: The value of each option of the key that a definition leaves out.
+_NEUTRAL: Final = {row.name: _json(row.neutral) for row in BUILD_OPTIONS if row.in_definition}
 
 
 def source_files(target: EngineTarget, external_data: Iterable[str] | None = None) -> dict[str, Path]:
@@ -49,7 +63,7 @@ def source_files(target: EngineTarget, external_data: Iterable[str] | None = Non
 def build_definition(
     target: EngineTarget, files: dict[str, Path], digests: SourceDigests, *, converted: bool
 ) -> dict[str, Any]:
-    """Return the definition of this build, every default written out. Raises SourceError.
+    """Return the definition of this build, options at their neutral value left out. Raises SourceError.
 
     ``converted``: whether c10 converted the network. The build finds that out; later the record says it
     (``was_converted``), and it holds as long as the ONNX and the options are the recorded ones.
@@ -77,6 +91,15 @@ def build_definition(
 def was_converted(definition: dict[str, Any]) -> bool:
     """Whether the network of a recorded build was converted by c10."""
     return definition["internalParameters"]["runtime"].get("converter") is not None
+
+
+def recorded_options(definition: dict[str, Any]) -> dict[str, Any]:
+    """Return the build options of a recorded definition, each one that it lacks at its neutral value.
+
+    All that reads the options of a definition reads them here. An option that the record names and this c10 does
+    not know is returned as it is.
+    """
+    return {**_NEUTRAL, **definition["externalParameters"]["options"]}
 
 
 def refuse_malformed(definition: Any) -> None:
@@ -107,7 +130,7 @@ def build_key(definition: dict[str, Any]) -> str:
     The two forms differ in how floats are written, of which a definition has none, and in the order of keys
     outside ASCII; where there are none the C writer of the standard library takes a twentieth of the time.
     """
-    plain = json.dumps(definition, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    plain = _plain_json(definition)
     if plain.isascii():
         return hashlib.sha256(plain.encode()).hexdigest()
     import rfc8785  # an input's name outside ASCII
@@ -116,14 +139,29 @@ def build_key(definition: dict[str, Any]) -> str:
 
 
 def differences(old: dict[str, Any], new: dict[str, Any]) -> tuple[Difference, ...]:
-    """Return what two definitions do not share, in the order of the decision table's groups."""
-    if build_key(old) == build_key(new):  # == would take True for 1
+    """Return what two definitions do not share, in the order of the decision table's groups; () for the same build.
+
+    A neutral option equals an absent one: a c10 that did not know an option built with its neutral value. Any other
+    fact that one side lacks is a difference.
+    """
+    before, after = _options_filled_in(old), _options_filled_in(new)
+    if _plain_json(before) == _plain_json(after):  # == would take True for 1
         return ()
-    before, after = dict(_flatten(old)), dict(_flatten(new))
-    keys = [*after, *(key for key in before if key not in after)]
-    found = tuple(Difference(key, before.get(key), after.get(key)) for key in keys if before.get(key) != after.get(key))
+    found = tuple(_different_facts(dict(_flatten(before)), dict(_flatten(after))))
     # What no fact tells (another build type, an unknown section) is still not the same build.
     return found or (Difference("build definition", build_key(old)[:12], build_key(new)[:12]),)
+
+
+def _options_filled_in(definition: dict[str, Any]) -> dict[str, Any]:
+    asked = {**definition["externalParameters"], "options": recorded_options(definition)}
+    return {**definition, "externalParameters": asked}
+
+
+def _different_facts(before: dict[str, Any], after: dict[str, Any]) -> Iterator[Difference]:
+    for key in (*after, *(key for key in before if key not in after)):
+        difference = Difference(key, before.get(key), after.get(key))
+        if _plain_json(difference.old) != _plain_json(difference.new):
+            yield difference
 
 
 def _runtime(target: EngineTarget, *, converted: bool) -> dict[str, str | int | None]:
@@ -138,7 +176,9 @@ def _runtime(target: EngineTarget, *, converted: bool) -> dict[str, str | int | 
 
 
 def _options(options: BuildOptions) -> dict[str, Any]:
-    return {row.name: _json(getattr(options, row.name)) for row in BUILD_OPTIONS if row.in_definition}
+    """Return the options that are not at their neutral value; 1 is not True here, as it is not in JSON."""
+    asked = ((name, _json(getattr(options, name)), neutral) for name, neutral in _NEUTRAL.items())
+    return {name: value for name, value, neutral in asked if value != neutral or type(value) is not type(neutral)}
 
 
 def _option_files(options: BuildOptions) -> Iterator[tuple[str, Path]]:
@@ -149,11 +189,6 @@ def _option_files(options: BuildOptions) -> Iterator[tuple[str, Path]]:
             yield from ((f"{row.role}:{path.name}#{order}", path) for order, path in enumerate(value, start=1))
         elif value is not None:
             yield row.role, value
-
-
-def _json(value: Any) -> Any:
-    """Return an option's value as JSON has it."""
-    return list(value) if isinstance(value, tuple) else value
 
 
 def _profile(profile: OptimizationProfile) -> dict[str, Any]:
