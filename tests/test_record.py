@@ -7,7 +7,7 @@ import hashlib
 import json
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import fields, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -174,8 +174,11 @@ ODD = [
 ]
 
 
-def test_one_odd_value_anywhere_is_a_reason_and_never_a_crash(built: EngineTarget) -> None:
+def test_one_odd_value_anywhere_is_a_reason_and_never_a_crash(built: EngineTarget, tmp_path: Path) -> None:
     """Each value of the record in turn is something else; the build key is put right where one can be made."""
+    options = BuildOptions(tf32=False, keep_fp32=("Softmax",), version_compatible=True, dla_core=0)
+    built = replace(built, build_config=replace(built.build_config, options=options))
+    build_engine(built, judge(built, SourceDigests()), SourceDigests(), FakeRuntime(tmp_path / "calls.txt"))
     statement = json.loads(built.record_path.read_text("utf-8"))
     crashes, tried = [], 0
     for path in places(statement):
@@ -299,11 +302,6 @@ def test_each_build_option_makes_another_build(tmp_path: Path, option: str) -> N
     assert words in [str(difference) for difference in differences(old, new)]
 
 
-def test_every_build_option_is_in_the_key_or_known_not_to_change_the_engine() -> None:
-    by_content = {"calibration_cache", "plugins"}
-    assert {*OPTIONS, *by_content, "timing_cache", "timeout_s"} == {option.name for option in fields(BuildOptions)}
-
-
 def test_the_order_of_what_is_kept_is_the_users(tmp_path: Path) -> None:
     target = target_in(tmp_path)
     config = replace(target.build_config, options=BuildOptions(keep_fp32=("b", "a")))
@@ -382,9 +380,12 @@ def test_an_rtx_engine_belongs_to_its_targets_and_not_to_the_machine(tmp_path: P
 
 def test_every_input_of_a_definition_stands_in_the_decision_table(tmp_path: Path) -> None:
     known = {fact.key for fact in FACTS}
-    empty: dict[str, Any] = {"resolvedDependencies": [], "externalParameters": {}, "internalParameters": {}}
-    found = {difference.key for difference in differences(empty, definition_of(target_in(tmp_path, sm_count=1)))}
-    assert {"source.onnx", "workspace_mb", "host.sm_count"} <= found
+    asked: dict[str, Any] = {"options": {}}
+    empty: dict[str, Any] = {"resolvedDependencies": [], "externalParameters": asked, "internalParameters": {}}
+    target = target_in(tmp_path, sm_count=1)
+    config = replace(target.build_config, options=replace(BuildOptions(), **{n: v for n, (v, _) in OPTIONS.items()}))
+    found = {difference.key for difference in differences(empty, definition_of(replace(target, build_config=config)))}
+    assert {"source.onnx", "workspace_mb", "host.sm_count", *(f"options.{name}" for name in OPTIONS)} <= found
     assert found <= known
     assert all(fact_of(key).effect == "rebuild" for key in found)
 
@@ -397,11 +398,11 @@ def test_a_difference_in_words() -> None:
 
 
 def test_definitions_that_python_calls_equal_are_not_the_same_build(tmp_path: Path) -> None:
-    old = definition_of(target_in(tmp_path))
+    old = changed(definition_of(target_in(tmp_path)), ("externalParameters", "options", "tf32"), value=True)
     new = changed(old, ("externalParameters", "options", "tf32"), 1)
     assert old == new  # True is 1
     assert build_key(old) != build_key(new)
-    assert [difference.key for difference in differences(old, new)] == ["build definition"]
+    assert [difference.key for difference in differences(old, new)] == ["options.tf32"]
     assert differences(old, changed(old, ("buildType",), "urn:another"))
     assert differences(old, copy.deepcopy(old)) == ()
 

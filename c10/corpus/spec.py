@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Final, Literal
 
 Precision = Literal["fp32", "fp16", "bf16", "int8", "fp8"]
 RuntimeChoice = Literal["auto", "tensorrt", "tensorrt_rtx"]
@@ -81,6 +81,52 @@ class BuildOptions:
     plugins: tuple[Path, ...] = ()
     timing_cache: bool = True
     timeout_s: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class BuildOption:
+    """One row of the table of build options: a field of BuildOptions and its place in the build key.
+
+    ``neutral`` is the value that the build key leaves out, as it was before the option existed. ``role`` is set
+    for an option that names files: the key then holds their digests, under this role. ``not_in_key`` says why an
+    option does not belong into the key.
+    """
+
+    name: str
+    words: str
+    neutral: object
+    role: str = ""
+    not_in_key: str = ""
+
+    @property
+    def in_definition(self) -> bool:
+        """Whether the option's value stands in the build definition."""
+        return not self.role and not self.not_in_key
+
+
+#: Every field of BuildOptions. The neutral values are frozen for build type urn:c10:engine:v1: they are not the
+#: defaults above, and they stay as they are when a default changes. What changes is then written into the key.
+BUILD_OPTIONS: Final = (
+    BuildOption("conversion", "conversion", "auto"),
+    BuildOption("keep_fp32", "kept in fp32", ()),
+    BuildOption("builder_optimization_level", "builder optimization level", 3),
+    BuildOption("hardware_compatibility", "hardware compatibility", "none"),
+    BuildOption("version_compatible", "version compatibility", neutral=False),
+    BuildOption("dla_core", "DLA core", None),
+    BuildOption("gpu_fallback", "GPU fallback", neutral=False),
+    BuildOption("sparse_weights", "sparse weights", neutral=False),
+    BuildOption("tf32", "TF32", neutral=True),
+    BuildOption("compute_capabilities", "compute capabilities", ()),
+    BuildOption("calibration_cache", "calibration cache", None, role="calibration_cache"),
+    BuildOption("plugins", "plugin library", (), role="plugin"),
+    BuildOption(
+        "timing_cache",
+        "timing cache",
+        neutral=True,
+        not_in_key="it holds what kernels took on this host, never what an engine is built from",
+    ),
+    BuildOption("timeout_s", "time limit", None, not_in_key="it ends a build that takes longer and shapes no engine"),
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
+from typing import Final, Literal
+
+Runtime = Literal["trt", "rtx"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,13 +47,57 @@ class HostCapabilities:
         found = []
         for field in fields(self):
             said, is_ = getattr(self, field.name), getattr(actual, field.name)
-            if field.name in {"memory_mb", "power_mode"} or said in {None, "none"} or is_ in {None, "none"}:
+            if _BY_NAME[field.name].not_in_key or said in {None, "none"} or is_ in {None, "none"}:
                 continue
             if field.name == "trt" and _major_minor(said) == _major_minor(is_):
                 continue
             if said != is_:
                 found.append(f"{field.name}: expected {said}, got {is_} on this machine")
         return found
+
+
+@dataclass(frozen=True, slots=True)
+class HostFact:
+    """One row of the table of host facts: a field of HostCapabilities and its place in the build key.
+
+    ``keys`` are the runtimes whose build key holds the fact under ``host``. ``told_by`` is the fact of the decision
+    table that holds it instead. ``not_in_key`` says why a fact is in no build key. ``hint`` is the likely cause of a
+    change, as a question.
+    """
+
+    name: str
+    words: str
+    hint: str = ""
+    keys: tuple[Runtime, ...] = ()
+    told_by: str = ""
+    not_in_key: str = ""
+
+
+#: Every field of HostCapabilities. An RTX engine belongs to its set of targets and not to a machine: its build key
+#: holds no fact of the GPU.
+HOST_FACTS: Final = (
+    HostFact("sm", "compute capability", "another GPU?", keys=("trt",)),
+    HostFact("sm_count", "SM count", "power mode changed?", keys=("trt",)),
+    HostFact("device_name", "GPU", "another GPU?", keys=("trt",)),
+    HostFact("cuda_driver", "CUDA driver", keys=("trt",)),
+    HostFact("jp", "JetPack", keys=("trt",)),
+    HostFact("l4t", "L4T", keys=("trt",)),
+    HostFact("os", "operating system", keys=("trt", "rtx")),
+    HostFact("machine", "machine", keys=("trt", "rtx")),
+    HostFact("trt", "TensorRT", told_by="runtime.version"),
+    HostFact("trt_version", "TensorRT in full", told_by="runtime.version"),
+    HostFact("rtx_version", "TensorRT-RTX", told_by="runtime.version"),
+    HostFact("onnx_parser", "ONNX parser", told_by="runtime.onnx_parser"),
+    HostFact("memory_mb", "memory (MiB)", not_in_key="workspace_mb limits the builder, and is in the key"),
+    HostFact("power_mode", "power mode", not_in_key="it changes the speed; sm_count is in the key"),
+)
+
+_BY_NAME: Final = {fact.name: fact for fact in HOST_FACTS}
+
+
+def host_facts(runtime: Runtime) -> tuple[str, ...]:
+    """Return the names of the facts that this runtime's build key holds under ``host``."""
+    return tuple(fact.name for fact in HOST_FACTS if runtime in fact.keys)
 
 
 def _major_minor(version: str) -> str:

@@ -1,4 +1,7 @@
-"""What `doit info` says of an engine beyond what doit knows. May import facts, record, target and verdict."""
+"""What `doit info` says of an engine beyond what doit knows.
+
+May import definition, facts, record, target and verdict.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,7 @@ from typing import Any, Final
 
 from c10.conversion.report import NetworkReport
 from c10.corpus.target import EngineTarget
+from c10.proof.definition import recorded_options
 from c10.proof.facts import describe, profile_words
 from c10.proof.record import BuildRecord
 from c10.proof.verdict import Verdict
@@ -80,7 +84,7 @@ def _built(record: BuildRecord) -> dict[str, Any]:
         "precision": asked["precision"],
         "profiles": [profile_words(profile) for profile in asked["profiles"]] or "those of the model",
         "workspace": f"{asked['workspace_mb']} MiB",
-        "options": ", ".join(_known(asked["options"])),
+        "options": ", ".join(_known(recorded_options(record.definition))),
         **_network(record.network, asked["precision"]),
         "inputs": [f"{d['name']} sha256 {d['digest']['sha256']}" for d in record.definition["resolvedDependencies"]],
     }

@@ -3,7 +3,8 @@ installed, revisions, sources, spec, target and onnx_files.
 
 https://slsa.dev/spec/v1.0/provenance: externalParameters (what the user asked for), internalParameters (what
 the machine added), resolvedDependencies (files, by digest). The build key is the SHA-256 of the definition as
-canonical JSON (RFC 8785). Paths are not in it: an engine directory may be copied to another checkout.
+canonical JSON (RFC 8785). Paths are not in it: an engine directory may be copied to another checkout. Options at
+their neutral value are left out, so that an option added later changes no key; ``recorded_options`` fills them in.
 """
 
 from __future__ import annotations
@@ -17,9 +18,10 @@ from pathlib import Path
 from typing import Any, Final
 
 from c10.corpus.revisions import CONFIGURE_REVISIONS, CONVERTER_REVISION
-from c10.corpus.spec import BuildConfig, OptimizationProfile
+from c10.corpus.spec import BUILD_OPTIONS, BuildOptions, OptimizationProfile
 from c10.corpus.target import EngineTarget
 from c10.files.onnx_files import external_data_files
+from c10.host.capabilities import host_facts
 from c10.host.installed import installed_version
 from c10.proof.facts import Difference
 from c10.proof.sources import SourceDigests
@@ -28,9 +30,20 @@ BUILD_TYPE: Final = "urn:c10:engine:v1"
 #: Variables of the environment that change what the builder does. Source: TensorRT's documentation, TF32.
 ENVIRONMENT: Final = ("NVIDIA_TF32_OVERRIDE",)
 _DOUBLE_MAX: Final = 2**53 - 1  # the largest integer below which a double holds every one
+#: Canonical JSON, but for the order of keys outside ASCII and for floats: equal texts are equal values.
+_plain_json: Final = json.JSONEncoder(
+    sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False, check_circular=False
+).encode
 _LARGE_NUMBER: Final = re.compile("-?[1-9][0-9]{15,18}")
-_HOST_FACTS: Final = ("sm", "sm_count", "device_name", "cuda_driver", "jp", "l4t", "os", "machine")
-_RTX_HOST_FACTS: Final = ("os", "machine")  # an RTX engine belongs to its set of targets, not to this machine
+
+
+def _json(value: Any) -> Any:
+    """Return an option's value as JSON has it."""
+    return list(value) if isinstance(value, tuple) else value
+
+
+#: The value of each option of the key that a definition leaves out.
+_NEUTRAL: Final = {row.name: _json(row.neutral) for row in BUILD_OPTIONS if row.in_definition}
 
 
 def source_files(target: EngineTarget, external_data: Iterable[str] | None = None) -> dict[str, Path]:
@@ -39,23 +52,18 @@ def source_files(target: EngineTarget, external_data: Iterable[str] | None = Non
     ``external_data`` are the locations that the ONNX names, where they are known; else the ONNX is looked
     into. Raises SourceError.
     """
-    options = target.build_config.options
     folder = target.onnx_path.parent
     if external_data is None:
         external_data = external_data_files(target.onnx_path)
     files = {"onnx": target.onnx_path}
     files |= {f"external_data:{location}": folder / location for location in external_data}
-    if options.calibration_cache is not None:
-        files["calibration_cache"] = options.calibration_cache
-    # The order in which they are loaded counts, and two may have one name.
-    files |= {f"plugin:{path.name}#{order}": path for order, path in enumerate(options.plugins, start=1)}
-    return files
+    return files | dict(_option_files(target.build_config.options))
 
 
 def build_definition(
     target: EngineTarget, files: dict[str, Path], digests: SourceDigests, *, converted: bool
 ) -> dict[str, Any]:
-    """Return the definition of this build, every default written out. Raises SourceError.
+    """Return the definition of this build, options at their neutral value left out. Raises SourceError.
 
     ``converted``: whether c10 converted the network. The build finds that out; later the record says it
     (``was_converted``), and it holds as long as the ONNX and the options are the recorded ones.
@@ -67,14 +75,11 @@ def build_definition(
             "precision": target.build_config.precision,
             "workspace_mb": target.build_config.workspace_mb,
             "profiles": [_profile(profile) for profile in target.build_config.profiles],
-            "options": _options(target.build_config),
+            "options": _options(target.build_config.options),
         },
         "internalParameters": {
             "runtime": _runtime(target, converted=converted),
-            "host": {
-                fact: getattr(target.host, fact)
-                for fact in (_RTX_HOST_FACTS if target.runtime == "rtx" else _HOST_FACTS)
-            },
+            "host": {fact: getattr(target.host, fact) for fact in host_facts(target.runtime)},
             "environment": {name: os.environ.get(name) for name in ENVIRONMENT},
         },
         "resolvedDependencies": [
@@ -86,6 +91,15 @@ def build_definition(
 def was_converted(definition: dict[str, Any]) -> bool:
     """Whether the network of a recorded build was converted by c10."""
     return definition["internalParameters"]["runtime"].get("converter") is not None
+
+
+def recorded_options(definition: dict[str, Any]) -> dict[str, Any]:
+    """Return the build options of a recorded definition, each one that it lacks at its neutral value.
+
+    All that reads the options of a definition reads them here. An option that the record names and this c10 does
+    not know is returned as it is.
+    """
+    return {**_NEUTRAL, **definition["externalParameters"]["options"]}
 
 
 def refuse_malformed(definition: Any) -> None:
@@ -116,7 +130,7 @@ def build_key(definition: dict[str, Any]) -> str:
     The two forms differ in how floats are written, of which a definition has none, and in the order of keys
     outside ASCII; where there are none the C writer of the standard library takes a twentieth of the time.
     """
-    plain = json.dumps(definition, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    plain = _plain_json(definition)
     if plain.isascii():
         return hashlib.sha256(plain.encode()).hexdigest()
     import rfc8785  # an input's name outside ASCII
@@ -125,14 +139,29 @@ def build_key(definition: dict[str, Any]) -> str:
 
 
 def differences(old: dict[str, Any], new: dict[str, Any]) -> tuple[Difference, ...]:
-    """Return what two definitions do not share, in the order of the decision table's groups."""
-    if build_key(old) == build_key(new):  # == would take True for 1
+    """Return what two definitions do not share, in the order of the decision table's groups; () for the same build.
+
+    A neutral option equals an absent one: a c10 that did not know an option built with its neutral value. Any other
+    fact that one side lacks is a difference.
+    """
+    before, after = _options_filled_in(old), _options_filled_in(new)
+    if _plain_json(before) == _plain_json(after):  # == would take True for 1
         return ()
-    before, after = dict(_flatten(old)), dict(_flatten(new))
-    keys = [*after, *(key for key in before if key not in after)]
-    found = tuple(Difference(key, before.get(key), after.get(key)) for key in keys if before.get(key) != after.get(key))
+    found = tuple(_different_facts(dict(_flatten(before)), dict(_flatten(after))))
     # What no fact tells (another build type, an unknown section) is still not the same build.
     return found or (Difference("build definition", build_key(old)[:12], build_key(new)[:12]),)
+
+
+def _options_filled_in(definition: dict[str, Any]) -> dict[str, Any]:
+    asked = {**definition["externalParameters"], "options": recorded_options(definition)}
+    return {**definition, "externalParameters": asked}
+
+
+def _different_facts(before: dict[str, Any], after: dict[str, Any]) -> Iterator[Difference]:
+    for key in (*after, *(key for key in before if key not in after)):
+        difference = Difference(key, before.get(key), after.get(key))
+        if _plain_json(difference.old) != _plain_json(difference.new):
+            yield difference
 
 
 def _runtime(target: EngineTarget, *, converted: bool) -> dict[str, str | int | None]:
@@ -146,20 +175,20 @@ def _runtime(target: EngineTarget, *, converted: bool) -> dict[str, str | int | 
     }
 
 
-def _options(config: BuildConfig) -> dict[str, Any]:
-    options = config.options
-    return {
-        "conversion": options.conversion,
-        "keep_fp32": list(options.keep_fp32),
-        "builder_optimization_level": options.builder_optimization_level,
-        "hardware_compatibility": options.hardware_compatibility,
-        "version_compatible": options.version_compatible,
-        "dla_core": options.dla_core,
-        "gpu_fallback": options.gpu_fallback,
-        "sparse_weights": options.sparse_weights,
-        "tf32": options.tf32,
-        "compute_capabilities": list(options.compute_capabilities),
-    }
+def _options(options: BuildOptions) -> dict[str, Any]:
+    """Return the options that are not at their neutral value; 1 is not True here, as it is not in JSON."""
+    asked = ((name, _json(getattr(options, name)), neutral) for name, neutral in _NEUTRAL.items())
+    return {name: value for name, value, neutral in asked if value != neutral or type(value) is not type(neutral)}
+
+
+def _option_files(options: BuildOptions) -> Iterator[tuple[str, Path]]:
+    """Yield the files that options name, by role; the order of several counts, and two may have one name."""
+    for row in BUILD_OPTIONS:
+        value = getattr(options, row.name) if row.role else None
+        if isinstance(value, (tuple, list)):
+            yield from ((f"{row.role}:{path.name}#{order}", path) for order, path in enumerate(value, start=1))
+        elif value is not None:
+            yield row.role, value
 
 
 def _profile(profile: OptimizationProfile) -> dict[str, Any]:

@@ -1,5 +1,6 @@
-"""The decision table: every fact that goes into a build, and what its change does. May import nothing of c10.
+"""The decision table: every fact that goes into a build, and what its change does. May import spec and capabilities.
 
+The rows of build options and of the host come from their tables: ``BUILD_OPTIONS`` and ``HOST_FACTS``.
 A fact of an input makes a rebuild: the engine is wrong, or might be. A note never does: it is recorded for
 the person who asks how an engine came about. Where in doubt a fact stands above the line.
 """
@@ -8,6 +9,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Any, Final, Literal
+
+from c10.corpus.spec import BUILD_OPTIONS
+from c10.host.capabilities import HOST_FACTS
 
 Effect = Literal["rebuild", "note"]
 
@@ -26,35 +30,18 @@ FACTS: Final = (
     Fact("model_name", "model name"),
     Fact("source.onnx", "ONNX"),
     Fact("source.external_data", "external data"),
-    Fact("source.calibration_cache", "calibration cache"),
-    Fact("source.plugin", "plugin library"),
+    *(Fact(f"source.{option.role}", option.words) for option in BUILD_OPTIONS if option.role),
     Fact("precision", "precision"),
     Fact("workspace_mb", "workspace (MiB)"),
     Fact("profiles", "optimization profiles"),
-    Fact("options.conversion", "conversion"),
-    Fact("options.keep_fp32", "kept in fp32"),
-    Fact("options.builder_optimization_level", "builder optimization level"),
-    Fact("options.hardware_compatibility", "hardware compatibility"),
-    Fact("options.version_compatible", "version compatibility"),
-    Fact("options.dla_core", "DLA core"),
-    Fact("options.gpu_fallback", "GPU fallback"),
-    Fact("options.sparse_weights", "sparse weights"),
-    Fact("options.tf32", "TF32"),
-    Fact("options.compute_capabilities", "compute capabilities"),
+    *(Fact(f"options.{option.name}", option.words) for option in BUILD_OPTIONS if option.in_definition),
     Fact("runtime.name", "runtime"),
     Fact("runtime.version", "runtime version"),
     Fact("runtime.onnx_parser", "ONNX parser"),
     Fact("runtime.converter", "precision converter"),
     Fact("runtime.onnx", "onnx package"),
     Fact("runtime.configure", "builder configuration by c10"),
-    Fact("host.sm", "compute capability", hint="another GPU?"),
-    Fact("host.sm_count", "SM count", hint="power mode changed?"),
-    Fact("host.device_name", "GPU", hint="another GPU?"),
-    Fact("host.cuda_driver", "CUDA driver"),
-    Fact("host.jp", "JetPack"),
-    Fact("host.l4t", "L4T"),
-    Fact("host.os", "operating system"),
-    Fact("host.machine", "machine"),
+    *(Fact(f"host.{fact.name}", fact.words, hint=fact.hint) for fact in HOST_FACTS if fact.keys),
     Fact("environment.NVIDIA_TF32_OVERRIDE", "NVIDIA_TF32_OVERRIDE"),
     Fact("c10_version", "c10", "note"),
     Fact("python_version", "Python", "note"),

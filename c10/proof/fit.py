@@ -1,4 +1,4 @@
-"""Does an engine fit this host? May import facts, host, naming and record.
+"""Does an engine fit this host? May import definition, facts, host, naming and record.
 
 What the record says and the host denies speaks against it; what is unknown on either side does not.
 """
@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from c10.files.naming import EngineFilenameSchema
 from c10.host.capabilities import HostCapabilities
+from c10.proof.definition import recorded_options
 from c10.proof.facts import Difference
 from c10.proof.record import BuildRecord
 
@@ -31,7 +32,7 @@ def misfits(record: BuildRecord, host: HostCapabilities) -> list[Difference]:
 
 def _misfits(record: BuildRecord, host: HostCapabilities) -> Iterator[Difference]:
     name = EngineFilenameSchema.parse(record.engine_name)
-    options: dict[str, Any] = record.definition["externalParameters"]["options"]
+    options = recorded_options(record.definition)
     built: dict[str, Any] = record.definition["internalParameters"]
     version = str(built["runtime"]["version"])
     here = host.rtx_version if name.runtime == "rtx" else host.tensorrt_version

@@ -28,7 +28,7 @@ from c10.errors import (
 from c10.files.digest import FileDigest, FileSignature, digest_file
 from c10.files.naming import ENGINE_SUFFIX, EngineFilenameSchema, EngineName
 from c10.files.sidecar import Sha256Sidecar
-from c10.proof.definition import build_definition, build_key, differences, source_files, was_converted
+from c10.proof.definition import build_definition, differences, source_files, was_converted
 from c10.proof.facts import Difference, describe
 from c10.proof.nearest import name_differences, nearness
 from c10.proof.record import BuildRecord, parse_record, read_record_bytes
@@ -134,9 +134,9 @@ def _judge(target: EngineTarget, sources: SourceDigests, engine_digest: Callable
         definition = build_definition(target, files, sources, converted=was_converted(record.definition))
     except SourceError as error:
         return Verdict(reason="source_unreadable", detail=error.message, record=record)
-    if build_key(definition) == record.build_key:  # the record's key is that of the record's definition
+    changed = differences(record.definition, definition)  # not the keys: an older c10 wrote neutral options out
+    if not changed:
         return intact
-    changed = differences(record.definition, definition)
     return Verdict(reason="inputs_changed", differences=changed, record=record)
 
 

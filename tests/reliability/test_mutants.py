@@ -63,7 +63,7 @@ NO_VERIFY = Mutant(
     "actual = engine_digest(engine_path)",
     "actual = engine_digest(engine_path)._replace(sha256=expected)",
 )
-NO_INPUTS = Mutant("inputs not compared", "proof/verdict.py", "build_key(definition) == record.build_key", "definition")
+NO_INPUTS = Mutant("inputs not compared", "proof/verdict.py", "differences(record.definition, definition)", "()")
 NO_SIGNATURE = Mutant("signatures not looked at", "proof/verdict.py", "if signing == SigningPolicy():", "if record:")
 NO_LOCK = Mutant(
     "no lock",
