@@ -6,7 +6,6 @@ written last commits the build; where engines are signed, its envelope follows i
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -17,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from c10.building import events
+from c10.building.device import device_held
 from c10.building.outcome import CompileOutcome
 from c10.building.progress import CHANNEL
 from c10.building.published import published_engine
@@ -186,12 +186,11 @@ def _tell_what_is_left(target: EngineTarget, verdict: Verdict, error: C10Error) 
 
 @contextmanager
 def _device(target: EngineTarget) -> Iterator[None]:
-    """Hold the GPU where one is tuned on: two tuners on one device would time each other's noise."""
+    """Hold the GPU for the block where the builder measures on it; TensorRT-RTX does not."""
     if target.runtime == "rtx":
         yield
         return
-    device = "".join(c if c.isalnum() else "-" for c in os.environ.get("CUDA_VISIBLE_DEVICES") or "0")
-    with held(lock_path(target.engine_path).with_name(f"gpu-{device}.lock"), _say_waiting(target)):
+    with device_held(_say_waiting(target)):
         yield
 
 
