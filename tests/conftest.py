@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -11,6 +15,16 @@ from hypothesis import settings
 # Shared machines stall: Hypothesis counts examples here, never milliseconds.
 settings.register_profile("c10", deadline=None)
 settings.load_profile("c10")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def lock_folder() -> Iterator[Path]:
+    """Keep this session's lock of the GPU apart from that of other programs; every user may enter."""
+    folder = Path(tempfile.mkdtemp(prefix="c10-locks-"))
+    folder.chmod(0o777)
+    os.environ["C10_LOCK_DIR"] = str(folder)
+    yield folder
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.fixture

@@ -23,6 +23,7 @@ from c10.building.build import build_engine
 from c10.corpus.spec import OptimizationProfile, ShapeRange
 from c10.corpus.target import EngineTarget, engine_target
 from c10.errors import RecordError
+from c10.files.pieces import PieceDigests
 from c10.plugin.description import TaskDescription
 from c10.proof.definition import ENVIRONMENT, build_definition, build_key, differences, source_files
 from c10.proof.facts import FACTS, Difference, describe, fact_of
@@ -98,7 +99,15 @@ def records() -> st.SearchStrategy[BuildRecord]:
             python_version=TEXT,
             power_mode=st.none() | TEXT,
         )
-    )
+    ).flatmap(lambda record: st.just(record) | pieces_of(record).map(lambda pieces: replace(record, pieces=pieces)))
+
+
+def pieces_of(record: BuildRecord) -> st.SearchStrategy[PieceDigests]:
+    """Return digests of pieces that fit a record: of a size that keeps the list short."""
+    size = max(record.size // 3, 1)
+    count = -(-record.size // size)
+    digests = st.just([record.sha256]) if count == 1 else st.lists(DIGESTS, min_size=count, max_size=count)
+    return digests.map(lambda found: PieceDigests(size, tuple(found)))
 
 
 @given(records())
@@ -216,6 +225,48 @@ def test_the_record_is_an_in_toto_statement_with_slsa_provenance(built: EngineTa
     assert definition["resolvedDependencies"] == [{"name": "onnx", "digest": {"sha256": onnx}}]
     assert predicate["runDetails"]["c10_size"] == built.engine_path.stat().st_size
     assert str(built.onnx_path.parent) not in built.record_path.read_text("utf-8")  # may be copied anywhere
+
+
+@pytest.mark.parametrize("pieces", ["absent", None], ids=["no field", "null"])
+def test_a_record_without_digests_of_pieces_is_still_reused(built: EngineTarget, pieces: str | None) -> None:
+    statement = json.loads(built.record_path.read_text("utf-8"))
+    details = statement["predicate"]["runDetails"]
+    assert details.pop("c10_pieces")["sha256"] == [statement["subject"][0]["digest"]["sha256"]]
+    if pieces is None:
+        details["c10_pieces"] = None
+    built.record_path.write_text(json.dumps(statement), "utf-8")
+    assert read_record(built.record_path).pieces is None
+    assert judge(built, SourceDigests()).reusable
+
+
+@pytest.mark.parametrize(
+    ("change", "problem"),
+    [
+        ({"size": 0}, "is not the size of a piece"),
+        ({"size": -1}, "is not the size of a piece"),
+        ({"size": True}, "is not the size of a piece"),
+        ({"size": "16777216"}, "is not the size of a piece"),
+        ({"size": 1.5}, "is not the size of a piece"),
+        ({"sha256": []}, "expected 1 pieces of 16777216 bytes, got 0"),
+        ({"sha256": ["0" * 64] * 2}, "expected 1 pieces of 16777216 bytes, got 2"),
+        ({"size": 1}, "pieces of 1 bytes, got 1"),
+        ({"sha256": "0" * 64}, "expected 1 pieces of 16777216 bytes, got 64"),
+        ({"sha256": ["0" * 63]}, "the digest of a piece is not a SHA-256"),
+        ({"sha256": ["G" * 64]}, "the digest of a piece is not a SHA-256"),
+        ({"sha256": [None]}, "expected string"),
+        ({"sha256": None}, "not iterable"),
+        ({"sha256": ["0" * 64]}, "the digest of the only piece is not that of the file"),
+    ],
+)
+def test_digests_of_pieces_that_cannot_be_are_a_record_error(
+    built: EngineTarget, change: dict[str, Any], problem: str
+) -> None:
+    statement = json.loads(built.record_path.read_text("utf-8"))
+    statement["predicate"]["runDetails"]["c10_pieces"] |= change
+    with pytest.raises(RecordError, match=problem):
+        parse_record(json.dumps(statement).encode(), built.record_path)
+    built.record_path.write_text(json.dumps(statement), "utf-8")
+    assert not judge(built, SourceDigests()).reusable
 
 
 @pytest.mark.parametrize("field", ["_type", "predicateType"])

@@ -6,8 +6,6 @@ written last commits the build; where engines are signed, its envelope follows i
 
 from __future__ import annotations
 
-import os
-import stat
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -18,23 +16,25 @@ from pathlib import Path
 from typing import Any
 
 from c10.building import events
+from c10.building.device import device_held
 from c10.building.outcome import CompileOutcome
 from c10.building.progress import CHANNEL
+from c10.building.published import published_engine
 from c10.building.sign import open_signing_key, publish_signature
 from c10.conversion.report import NetworkReport
 from c10.corpus.target import EngineTarget
-from c10.errors import C10Error, EngineBuildError, SourceError, VerificationError
+from c10.errors import C10Error, SourceError
 from c10.files.digest import FileSignature
 from c10.files.locks import held, lock_path
+from c10.files.pieces import listening
 from c10.files.publish import publish, remove_orphans, settle, unpublish
-from c10.files.sidecar import Sha256Sidecar
 from c10.proof.definition import build_definition, build_key, source_files
 from c10.proof.record import BuildRecord
 from c10.proof.sources import SourceDigests
 from c10.proof.verdict import Verdict, check_bytes, judge, record_signature
 from c10.runtimes.calibration import refuse_missing_cache
 from c10.runtimes.isolated import IsolatedRuntime
-from c10.runtimes.protocol import BuildProgress, CompileEngineCallable, EngineCacheEntry
+from c10.runtimes.protocol import BuildProgress, CompileEngineCallable
 from c10.runtimes.select import builtin_runtime
 from c10.signing.keys import PrivateKey
 
@@ -119,16 +119,17 @@ def _compile(
     before = {path: sources.signature(path) for path in files.values()} | before
     progress = CHANNEL.callback(target.model_name)
     started, clock = datetime.now(timezone.utc), time.perf_counter()
-    with _hashing(files, sources):
+    with _hashing(files, sources), listening(target.engine_path) as published:
         entry = runtime.compile_engine(target.onnx_path, target.build_config, target.engine_path, progress=progress)
         duration, finished = time.perf_counter() - clock, datetime.now(timezone.utc)
     network = getattr(entry, "network", None) or NetworkReport(types_from="injected runtime")
+    engine = published_engine(target, entry, published)
     definition = build_definition(target, files, sources, converted=network.converted)
     _refuse_changed(target, sources, before)
     record = BuildRecord(
         engine_name=target.engine_path.name,
-        sha256=entry.sha256,
-        size=_published_size(target, entry),
+        sha256=engine.sha256,
+        size=engine.size,
         definition=definition,
         build_key=build_key(definition),
         compile_duration_s=round(duration, 3) or 0.001,
@@ -136,6 +137,7 @@ def _compile(
         finished_on=finished.isoformat(timespec="milliseconds"),
         power_mode=target.host.power_mode,
         network=network,
+        pieces=engine.pieces,
     )
     _commit(target, record, signing_key)
     return record
@@ -173,23 +175,6 @@ def _refuse_changed(target: EngineTarget, sources: SourceDigests, before: dict[P
         )
 
 
-def _published_size(target: EngineTarget, entry: EngineCacheEntry) -> int:
-    """Return the engine's size; raise EngineBuildError where the runtime did not publish what it says it did."""
-    try:
-        sidecar = Sha256Sidecar.read(target.engine_path)
-        status = target.engine_path.stat()
-    except VerificationError as error:
-        raise EngineBuildError(f"{target.model_name}: runtime: {error.message}") from error
-    except OSError as error:
-        raise EngineBuildError(f"{target.model_name}: runtime: expected an engine, got {error}") from error
-    if sidecar != entry.sha256 or not stat.S_ISREG(status.st_mode):
-        raise EngineBuildError(
-            f"{target.engine_path}: runtime: expected an engine of digest {entry.sha256[:12]}…, got {sidecar[:12]}…",
-            remedy="A runtime writes engine and sidecar with Sha256Sidecar.write_atomic_and_sidecar(output_path, …).",
-        )
-    return status.st_size
-
-
 def _tell_what_is_left(target: EngineTarget, verdict: Verdict, error: C10Error) -> None:
     """Add to a failure what became of the good engine that a rebuild was to replace."""
     if verdict.record is None or check_bytes(target.engine_path).record != verdict.record:
@@ -201,12 +186,11 @@ def _tell_what_is_left(target: EngineTarget, verdict: Verdict, error: C10Error) 
 
 @contextmanager
 def _device(target: EngineTarget) -> Iterator[None]:
-    """Hold the GPU where one is tuned on: two tuners on one device would time each other's noise."""
+    """Hold the GPU for the block where the builder measures on it; TensorRT-RTX does not."""
     if target.runtime == "rtx":
         yield
         return
-    device = "".join(c if c.isalnum() else "-" for c in os.environ.get("CUDA_VISIBLE_DEVICES") or "0")
-    with held(lock_path(target.engine_path).with_name(f"gpu-{device}.lock"), _say_waiting(target)):
+    with device_held(_say_waiting(target)):
         yield
 
 

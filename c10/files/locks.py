@@ -1,4 +1,4 @@
-"""Locks between processes: one an engine, one a GPU. May import digest, errors, publish and remedies.
+"""Locks between processes: one for each engine, one for each GPU. May import digest, errors, publish and remedies.
 
 A lock is the kernel's (flock): it goes with its holder, however that ends. The compiling child inherits it,
 so that an engine stays locked for as long as anybody is alive who might still write it.
@@ -128,15 +128,26 @@ def _lock_file(path: Path) -> Iterator[IO[bytes]]:
 
 def _opened(path: Path) -> int:
     """Open a lock file. A symlink planted there is not followed, and a FIFO does not hang the run. Raises OSError."""
-    flags = os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+    flags = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
     try:
         # For writing: over NFS an exclusive flock is a POSIX lock, which asks for it (flock(2)).
-        descriptor = os.open(path, flags | os.O_RDWR, 0o666)
-    except OSError as error:  # another user's lock file in a cache that is shared, or one on a read-only mount
+        descriptor = os.open(path, flags | os.O_CREAT | os.O_RDWR, 0o666)
+    except OSError as error:  # another user's lock file in a directory that is shared, or one on a read-only mount
         if error.errno not in {errno.EACCES, errno.EROFS}:
             raise
-        descriptor = os.open(path, flags | os.O_RDONLY, 0o666)
+        descriptor = _opened_as_it_is(path, flags, error)
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
         os.close(descriptor)
         raise OSError(f"{path}: expected a regular file")
     return descriptor
+
+
+def _opened_as_it_is(path: Path, flags: int, error: OSError) -> int:
+    """Open a lock file that is there. Linux refuses O_CREAT for another user's file in a sticky directory.
+
+    Raises ``error`` where that cannot be done either. Source: fs.protected_regular in proc_sys_fs(5).
+    """
+    for access in (os.O_RDWR, os.O_RDONLY):
+        with suppress(OSError):
+            return os.open(path, flags | access)
+    raise error

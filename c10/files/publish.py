@@ -1,5 +1,5 @@
-"""Atomic, durable publication of files. May import errors, digest, naming and
-remedies.
+"""Atomic, durable publication of files. May import errors, digest, naming, pieces
+and remedies.
 
 A file is staged (temporary file in its own directory, O_EXCL, unpredictable name, written, fsynced), then
 committed (renamed over its path, directory fsynced). After a failed fsync the temporary file is thrown away
@@ -24,6 +24,7 @@ from typing import Final
 from c10.errors import PublishError
 from c10.files.digest import CHUNK
 from c10.files.naming import SUFFIXES
+from c10.files.pieces import PIECE, PieceDigests, hashing_pieces, only_piece
 from c10.files.remedies import to_write
 
 TEMPORARY_SUFFIX: Final = ".tmp"
@@ -35,12 +36,16 @@ _TEMPORARY: Final = re.compile(rf"\.(?P<owner>.+)\.[0-9a-f]{{16}}{re.escape(TEMP
 
 @dataclass(frozen=True, slots=True)
 class StagedFile:
-    """A temporary file with its final content, on disk, under a name that nobody looks for."""
+    """A temporary file with its final content, on disk, under a name that nobody looks for.
+
+    ``size`` is in bytes; ``pieces`` are the digests of its pieces, None where they were not computed.
+    """
 
     path: Path
     temporary: Path
     sha256: str
     size: int
+    pieces: PieceDigests | None = None
 
     def commit(self) -> None:
         """Rename over ``path`` and make the rename durable. A symlink at ``path`` is replaced, not followed."""
@@ -53,15 +58,15 @@ class StagedFile:
 def staged(path: Path, data: bytes | bytearray | memoryview) -> Iterator[StagedFile]:
     """Write ``data`` beside ``path``; what is not committed when the block ends is removed.
 
-    The bytes are hashed as they are written and never copied. The mode follows the umask.
-    Raises PublishError.
+    The bytes are hashed as they are written, their pieces at the same time on another core, and never copied.
+    The mode follows the umask. Raises PublishError.
     """
-    temporary = temporary_path(path)
+    temporary, view = temporary_path(path), memoryview(data).cast("B")
     try:
         with publishing(path):
             make_directory(path.parent)
-            sha256 = _write(temporary, memoryview(data).cast("B"))
-        yield StagedFile(path, temporary, sha256, memoryview(data).nbytes)
+            sha256, pieces = _write_and_hash(temporary, view)
+        yield StagedFile(path, temporary, sha256, view.nbytes, pieces)
     finally:
         with suppress(OSError):
             temporary.unlink()
@@ -150,6 +155,15 @@ def remove_orphans(directory: Path, name: str) -> None:
                 shutil.rmtree(orphan, ignore_errors=True)
             else:
                 orphan.unlink()
+
+
+def _write_and_hash(temporary: Path, view: memoryview) -> tuple[str, PieceDigests]:
+    if view.nbytes <= PIECE:
+        sha256 = _write(temporary, view)
+        return sha256, only_piece(view.nbytes, sha256)
+    with hashing_pieces(view) as pieces:
+        sha256 = _write(temporary, view)
+        return sha256, PieceDigests(PIECE, tuple(piece.result() for piece in pieces))
 
 
 def _write(temporary: Path, view: memoryview) -> str:

@@ -1,4 +1,5 @@
-r"""The ``.sha256`` sidecar: what the engine's bytes must be. May import errors, digest, naming and publish.
+r"""The ``.sha256`` sidecar: what the engine's bytes must be. May import errors, digest, naming, pieces
+and publish.
 
 Format: ``<64 hex>␠␠<file name>\n``, so that ``sha256sum -c`` checks it; a bare digest is accepted on reading.
 """
@@ -52,8 +53,10 @@ class Sha256Sidecar:
         """Publish the engine, then its sidecar; return the SHA-256 in hex.
 
         Both are on disk before the first is renamed, so a full disk leaves the older pair whole. A crash
-        between the two renames leaves a pair that disagrees, and is never reused. Raises PublishError.
+        between the two renames leaves a pair that disagrees, and is never reused. The digests of the engine's pieces
+        go to the build that listens for this path. Raises PublishError.
         """
+        from c10.files.pieces import FileDigests, tell
         from c10.files.publish import staged  # a warm run writes nothing
 
         engine_path = Path(engine_path)
@@ -62,6 +65,8 @@ class Sha256Sidecar:
             with staged(cls.path(engine_path), line) as sidecar:
                 engine.commit()
                 sidecar.commit()
+        if engine.pieces is not None:
+            tell(engine_path, FileDigests(engine.sha256, engine.size, engine.pieces))
         return engine.sha256
 
 

@@ -1,5 +1,5 @@
 """The build record beside an engine: an in-toto Statement v1 with SLSA provenance v1. May import errors,
-digest and definition.
+digest, pieces and definition.
 
 https://github.com/in-toto/attestation/blob/main/spec/v1/statement.md. Fields of c10's own carry its prefix, as
 SLSA asks of extensions. A record is believed only as a whole: what cannot be read, or is of another schema
@@ -19,6 +19,7 @@ from typing import Any, Final
 from c10.conversion.report import NetworkReport
 from c10.errors import RecordError
 from c10.files.digest import HEX_DIGEST, read_regular
+from c10.files.pieces import PieceDigests
 from c10.proof.definition import build_key, refuse_malformed
 from c10.version import __version__
 
@@ -37,7 +38,8 @@ _PARSED: Final[dict[Path, tuple[bytes, BuildRecord]]] = {}
 class BuildRecord:
     """One engine's provenance. ``size`` is in bytes, ``compile_duration_s`` in seconds.
 
-    ``network`` says what became of the network on its way to the builder; None in records of before it was noted.
+    ``network`` says what became of the network on its way to the builder, and ``pieces`` are the digests of the
+    engine's pieces; each is None in records that were written before it was noted.
     """
 
     engine_name: str
@@ -52,6 +54,7 @@ class BuildRecord:
     python_version: str = sys.version.split(maxsplit=1)[0]
     power_mode: str | None = None
     network: NetworkReport | None = None
+    pieces: PieceDigests | None = None
 
     def to_json(self) -> bytes:
         """Return the statement, indented for the person who opens the file."""
@@ -71,6 +74,7 @@ class BuildRecord:
                     "c10_compile_duration_s": self.compile_duration_s,
                     "c10_power_mode": self.power_mode,
                     "c10_network": None if self.network is None else asdict(self.network),
+                    "c10_pieces": None if self.pieces is None else asdict(self.pieces),
                 },
                 "c10_schema_version": SCHEMA_VERSION,
                 "c10_build_key": self.build_key,
@@ -136,6 +140,7 @@ def _from_statement(statement: dict[str, Any]) -> BuildRecord:
         python_version=str(details["builder"]["version"]["python"]),
         power_mode=details["c10_power_mode"],
         network=NetworkReport.from_json(network) if (network := details.get("c10_network")) is not None else None,
+        pieces=PieceDigests.from_json(pieces) if (pieces := details.get("c10_pieces")) is not None else None,
     )
     if record.build_key != build_key(definition):
         raise ValueError("the build key is not that of the build definition")
@@ -151,6 +156,8 @@ def _refuse_nonsense(record: BuildRecord) -> None:
         raise ValueError("the size is not a file's")
     if HEX_DIGEST.fullmatch(record.sha256) is None:
         raise ValueError("the subject's digest is not a SHA-256")
+    if record.pieces is not None:
+        record.pieces.refuse_misfit(record.size, record.sha256)
     for text in (record.engine_name, record.c10_version, record.python_version, record.power_mode or ""):
         text.encode()  # half a character cannot be shown
 

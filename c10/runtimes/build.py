@@ -1,6 +1,6 @@
 """ONNX → serialized engine: one code path over TensorRT 10.x, 11.x and TensorRT-RTX. Runs in the child.
 
-May import errors, sidecar and its siblings. The differences between the three stand in ``options`` (what each
+May import errors, pieces, sidecar and its siblings. The differences between the three stand in ``options`` (what each
 has) and ``configure`` (how it is said).
 """
 
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from c10.conversion.report import NetworkReport
 from c10.errors import EngineBuildError
+from c10.files.pieces import FileDigests, listening
 from c10.files.sidecar import Sha256Sidecar
 from c10.runtimes.configure import configure, network_flags
 from c10.runtimes.network import check_profiles, describe_inputs
@@ -30,8 +31,8 @@ if TYPE_CHECKING:
 _WARNINGS_MAX: Final = 20  # lines; a parser can warn of every node
 
 
-def build_engine(job: CompileJob, messages: MessageStream) -> tuple[str, int, NetworkReport]:
-    """Compile and publish; return the engine's SHA-256, its size in bytes, and what became of the network.
+def build_engine(job: CompileJob, messages: MessageStream) -> tuple[FileDigests, NetworkReport]:
+    """Compile and publish; return the engine's digests and size, and what became of the network.
 
     Raises EngineBuildError, CalibrationCacheError, PublishError, SourceError, ConfigError.
     """
@@ -45,8 +46,9 @@ def build_engine(job: CompileJob, messages: MessageStream) -> tuple[str, int, Ne
     build.check(network)
     data = memoryview(build.serialize(network))
     messages.progress(BuildProgress("Publishing"))
-    sha256 = Sha256Sidecar.write_atomic_and_sidecar(job.output_path, data)
-    return sha256, data.nbytes, replace(source.report, warnings=(*source.report.warnings, *build.warnings()))
+    with listening(job.output_path) as published:
+        Sha256Sidecar.write_atomic_and_sidecar(job.output_path, data)
+    return published[-1], replace(source.report, warnings=(*source.report.warnings, *build.warnings()))
 
 
 def _import_compiler(job: CompileJob) -> Any:

@@ -1,4 +1,4 @@
-"""A compile in a fresh child process. May import errors, host, spec, target and its siblings, but no compiler.
+"""A compile in a fresh child process. May import errors, host, pieces, spec, target and its siblings, but no compiler.
 
 TensorRT can crash, be killed for memory, or hang: in the child that is one engine's EngineBuildError, and the
 parent's memory does not grow with the corpus. The child is in doit's process group (Ctrl-C reaches it) and
@@ -23,6 +23,7 @@ from c10.conversion.report import NetworkReport
 from c10.corpus.spec import BuildConfig, RuntimeKind
 from c10.corpus.target import runtime_version
 from c10.errors import EngineBuildError
+from c10.files.pieces import PieceDigests
 from c10.host import HostCapabilities
 from c10.runtimes.messages import CompileJob, decode_error, encode_job
 from c10.runtimes.protocol import BuildProgress, EngineCacheEntry, ProgressCallback
@@ -100,6 +101,7 @@ class _Child:
                 size=self._answer["size"],
                 peak_memory_mb=self._peak_memory_mb,
                 network=NetworkReport.from_json(self._answer["network"]),
+                pieces=PieceDigests.from_json(self._answer["pieces"]),
             )
         if self._answer.get("event") == "failed":
             raise decode_error(self._answer["error"])

@@ -1,4 +1,4 @@
-"""What a runtime is, to everything above it. May import spec.
+"""What a runtime is, to everything above it. May import pieces and spec.
 
 Source of the shape: TensorRT's own flow (parse, profile, config, build, serialize) behind one call.
 """
@@ -12,6 +12,7 @@ from typing import Protocol, runtime_checkable
 
 from c10.conversion.report import NetworkReport
 from c10.corpus.spec import BuildConfig
+from c10.files.pieces import PieceDigests
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +33,8 @@ class EngineCacheEntry:
 
     ``peak_memory_mb`` is the compiling process's largest resident size in MiB, where it was measured. ``network`` is
     what a runtime of c10's own reports; None from an injected runtime, which is given the ONNX unchanged.
+    ``pieces`` are the digests of the engine's pieces, from a runtime that publishes in another process; where they are
+    None and the engine was not published in this process, c10 reads it once more to compute them.
     """
 
     engine_path: Path
@@ -40,6 +43,7 @@ class EngineCacheEntry:
     build_key: str | None = None
     peak_memory_mb: int | None = None
     network: NetworkReport | None = None
+    pieces: PieceDigests | None = None
 
 
 @runtime_checkable

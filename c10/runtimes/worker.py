@@ -53,7 +53,7 @@ def main() -> None:
     from c10.runtimes.build import build_engine  # imports a compiler
 
     try:
-        sha256, size, report = build_engine(job, messages)
+        engine, report = build_engine(job, messages)
     except (EngineBuildError, PublishError, SourceError, ConfigError) as error:
         messages.send("failed", error=encode_error(error))
     except MemoryError:
@@ -61,6 +61,6 @@ def main() -> None:
         full = EngineBuildError(f"{job.onnx_path}: compile: out of memory", remedy=remedy)
         messages.send("failed", error=encode_error(full))
     else:
-        messages.send("done", sha256=sha256, size=size, network=asdict(report))
+        messages.send("done", **asdict(engine), network=asdict(report))
     sys.stdout.flush()
     os._exit(0)  # nothing is left to do, and libraries have crashed while they were taken down

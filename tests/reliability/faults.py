@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from c10.building.device import device_lock
+
 from .project import How, Project, Run
 
 #: Calls that change what is on disk or make it durable, and the ones that look.
@@ -49,7 +51,7 @@ def engine_paths(project: Project, tokens: str) -> list[Path]:
     """Return every path that building this project's engines touches, temporary files included."""
     locks = project.cache / ".locks"
     database = Path(project.dep_file)
-    paths = [project.cache, *project.cache.parents[:2], locks, locks / "gpu-0.lock"]
+    paths = [project.cache, *project.cache.parents[:2], locks, device_lock()]
     paths += [database, Path(f"{database}-journal")]
     for model in project.models:
         files = (*project.files(model), project.envelope(model))
