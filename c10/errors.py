@@ -7,7 +7,26 @@ Anything else that escapes c10 is a defect.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar, Literal
+
+#: Why an engine may not be reused, for programs: in log events, in JSON and on the errors below.
+Reason = Literal[
+    "missing",
+    "engine_unreadable",
+    "sidecar_missing",
+    "sidecar_malformed",
+    "digest_mismatch",
+    "record_missing",
+    "record_unreadable",
+    "record_mismatch",
+    "signature_missing",
+    "signature_invalid",
+    "signature_untrusted",
+    "signature_revoked",
+    "source_unreadable",
+    "inputs_changed",
+    "forced",
+]
 
 
 class C10Error(Exception):
@@ -95,43 +114,71 @@ class SigningError(C10Error):
 
 
 class VerificationError(C10Error):
-    """An engine must not be used; the subclasses say why."""
+    """An engine must not be used; the subclasses say why.
+
+    ``reason`` is the same for a program: why `doit engines` would not reuse the engine. ``detail`` is what a line
+    that already names the engine and the reason adds to them: the message, or a shorter form of it.
+    """
+
+    reason: ClassVar[Reason] = "engine_unreadable"  # each subclass has its own
+
+    def __init__(self, message: str, *, remedy: str = "", detail: str | None = None) -> None:
+        super().__init__(message, remedy=remedy)
+        self.detail = message if detail is None else detail
 
 
 class UnreadableEngineError(VerificationError):
     """There is no engine, or it cannot be read."""
 
+    reason = "engine_unreadable"
+
 
 class MissingSidecarError(VerificationError):
     """There is no ``.sha256`` beside the engine."""
+
+    reason = "sidecar_missing"
 
 
 class InvalidSidecarError(VerificationError):
     """The ``.sha256`` beside the engine is not a sidecar."""
 
+    reason = "sidecar_malformed"
+
 
 class DigestMismatchError(VerificationError):
     """The engine's bytes are not those that its sidecar or record names."""
+
+    reason = "digest_mismatch"
 
 
 class MissingRecordError(VerificationError):
     """There is no build record beside the engine."""
 
+    reason = "record_missing"
+
 
 class InvalidRecordError(VerificationError):
     """The build record beside the engine cannot be read, or is not whole."""
+
+    reason = "record_unreadable"
 
 
 class RecordMismatchError(VerificationError):
     """The build record is of another engine than its sidecar, or than the one it lies beside."""
 
+    reason = "record_mismatch"
+
 
 class BuildKeyMismatchError(VerificationError):
     """The engine is genuine, and not the build that was asked for."""
 
+    reason = "inputs_changed"
+
 
 class HostMismatchError(VerificationError):
     """The engine was built for another host than this one; ``differences`` says each in words."""
+
+    reason = "inputs_changed"
 
     def __init__(self, message: str, *, remedy: str = "", differences: tuple[str, ...] = ()) -> None:
         super().__init__(message, remedy=remedy)
@@ -141,14 +188,22 @@ class HostMismatchError(VerificationError):
 class MissingSignatureError(VerificationError):
     """A signature is asked for, and there is none beside the engine."""
 
+    reason = "signature_missing"
+
 
 class InvalidSignatureError(VerificationError):
     """The signature beside the engine is malformed, of another record, or does not verify."""
+
+    reason = "signature_invalid"
 
 
 class UntrustedSignatureError(VerificationError):
     """The signature beside the engine is of nobody who is trusted."""
 
+    reason = "signature_untrusted"
+
 
 class RevokedSignatureError(VerificationError):
     """The engine, or the key that signed it, is revoked."""
+
+    reason = "signature_revoked"

@@ -24,17 +24,15 @@ from c10.errors import (
     HostMismatchError,
     HostProbeError,
     InvalidRecordError,
-    MissingRecordError,
-    RecordError,
-    RecordMismatchError,
     UnreadableEngineError,
 )
 from c10.files.digest import open_regular
-from c10.files.sidecar import Sha256Sidecar
 from c10.host import HostCapabilities, probe_host
+from c10.proof.check import prove_before_reading, refuse_other_bytes
+from c10.proof.evidence import read_evidence
 from c10.proof.facts import describe
 from c10.proof.fit import misfits
-from c10.proof.record import BuildRecord, parse_record, read_record_bytes
+from c10.proof.record import BuildRecord
 
 _CHUNK: Final = 4 << 20  # bytes; the reader is ahead of the hasher by as much as there is
 
@@ -64,7 +62,7 @@ def load_engine(
     )
     descriptor = _open(path)
     try:
-        record = _proved_record(path, policy)
+        record = prove_before_reading(path, read_evidence(path), policy)
         _refuse_other_build(path, record, expected_build_key)
         _refuse_other_host(path, record, host or _this_host())
         return _read(path, descriptor, record)
@@ -77,32 +75,6 @@ def _open(path: Path) -> int:
         return open_regular(path)
     except OSError as error:
         raise UnreadableEngineError(f"{path}: expected an engine, got {error.strerror or error}") from error
-
-
-def _proved_record(path: Path, policy: SigningPolicy) -> BuildRecord:
-    """Return the record beside an engine, once sidecar and signature bear it out."""
-    digest = Sha256Sidecar.read(path)
-    record_file = record_path(path)
-    try:
-        content = read_record_bytes(record_file)
-        record = parse_record(content, record_file)
-    except FileNotFoundError:
-        raise MissingRecordError(f"{record_file}: expected a build record beside the engine, found none") from None
-    except RecordError as error:
-        raise InvalidRecordError(error.message) from error
-    if record.engine_name != path.name:
-        raise RecordMismatchError(
-            f"{record_file}: expected the record of this engine, got that of {record.engine_name}"
-        )
-    if record.sha256 != digest:
-        raise RecordMismatchError(
-            f"{path}: expected sidecar and record to agree, got {digest[:12]}… and {record.sha256[:12]}…"
-        )
-    if policy != SigningPolicy():
-        from c10.signing.check import check_signature  # imports cryptography
-
-        check_signature(path, content, policy, sha256=record.sha256)
-    return record
 
 
 def _refuse_other_build(path: Path, record: BuildRecord, expected: str | None) -> None:
@@ -141,8 +113,7 @@ def _read(path: Path, descriptor: int, record: BuildRecord) -> memoryview:
         sha256 = _fill(descriptor, buffer)
     except OSError as error:
         raise UnreadableEngineError(f"{path}: expected a readable engine, got {error.strerror or error}") from error
-    if sha256 != record.sha256:
-        raise DigestMismatchError(f"{path}: expected digest {record.sha256[:12]}…, got {sha256[:12]}…")
+    refuse_other_bytes(path, record.sha256, sha256)
     return buffer.toreadonly()
 
 

@@ -13,7 +13,7 @@ from command_corpus import add_jetson_engines, as_json, command, warm_corpus
 from harness import flip_byte
 
 from c10.cache.inventory import EngineState, LeftoverKind
-from c10.proof.verdict import Reason
+from c10.errors import Reason
 
 DOCS = (Path(__file__).parent.parent / "docs" / "commands.md").read_text("utf-8")
 COMMANDS = ("engines-plan", "engines-prune", "engines-report", "engines-verify")

@@ -29,7 +29,7 @@ from c10.proof.definition import ENVIRONMENT, build_definition, build_key, diffe
 from c10.proof.facts import FACTS, Difference, describe, fact_of
 from c10.proof.record import PREDICATE_TYPE, SCHEMA_VERSION, STATEMENT_TYPE, BuildRecord, parse_record, read_record
 from c10.proof.sources import SourceDigests
-from c10.proof.verdict import judge
+from c10.proof.verdict import Proof, Refusal, judge
 from c10.tasks import file_dependencies
 
 DIGESTS = st.binary(min_size=32, max_size=32).map(bytes.hex)
@@ -60,7 +60,7 @@ def built(tmp_path: Path) -> EngineTarget:
     """A target whose engine, sidecar and record are there and agree."""
     target = target_in(tmp_path)
     build_engine(target, judge(target, SourceDigests()), SourceDigests(), FakeRuntime(tmp_path / "calls.txt"))
-    assert judge(target, SourceDigests()).reusable
+    assert isinstance(judge(target, SourceDigests()), Proof)
     return target
 
 
@@ -206,7 +206,7 @@ def test_one_odd_value_anywhere_is_a_reason_and_never_a_crash(built: EngineTarge
                 continue
             proved = path[:2] == ("predicate", "buildDefinition") or path[-1] == "c10_size"
             if proved and odd != statement:
-                assert not verdict.reusable, (path, value)
+                assert isinstance(verdict, Refusal), (path, value)
     assert not crashes, "\n".join(map(str, crashes))
     assert tried > 1000
 
@@ -373,7 +373,7 @@ def test_any_value_of_a_shape_input_is_in_the_key_and_the_record(tmp_path: Path,
     definition = definition_of(target)
     assert build_key(definition) == hashlib.sha256(rfc8785.dumps(definition)).hexdigest()
     build_engine(target, judge(target, SourceDigests()), SourceDigests(), FakeRuntime(tmp_path / "calls.txt"))
-    assert judge(target, SourceDigests()).reusable
+    assert isinstance(judge(target, SourceDigests()), Proof)
     (shapes,) = read_record(target.record_path).definition["externalParameters"]["profiles"]
     assert shapes[name]["opt"] == [str(value) if value in LARGE else value]
     other = OptimizationProfile.of({name: ShapeRange.fixed((1,))})

@@ -20,7 +20,7 @@ from c10.corpus.target import EngineTarget, engine_target
 from c10.files.digest import FileDigest, digest_file
 from c10.proof.record import read_record
 from c10.proof.sources import SourceDigests
-from c10.proof.verdict import Verdict, judge
+from c10.proof.verdict import Proof, Verdict, judge
 
 RUNTIMES: tuple[RuntimeKind, ...] = ("trt", "rtx")
 CONVERTED = NetworkReport(types_from="conversion", share=0.99, computing_layers=3)
@@ -48,7 +48,7 @@ def built(folder: Path, runtime: RuntimeKind, network: NetworkReport | None) -> 
     target = target_in(folder, runtime)
     compiler = type("Compiler", (Reporting,), {"network": network})(folder / "calls.txt")
     build_engine(target, judged(target), SourceDigests(), compiler)
-    assert judged(target).reusable
+    assert isinstance(judged(target), Proof)
     return target
 
 
@@ -80,7 +80,7 @@ def test_an_unconverted_engine_has_no_converter_in_its_key_and_outlives_its_revi
     assert recorded(target)["configure"] == CONFIGURE_REVISIONS[runtime]
     monkeypatch.setattr("c10.proof.definition.CONVERTER_REVISION", CONVERTER_REVISION + 1)
     monkeypatch.setattr("c10.proof.definition.installed_version", lambda _: "99.0")
-    assert judged(target).reusable
+    assert isinstance(judged(target), Proof)
 
 
 def test_a_converted_engine_is_rebuilt_by_another_revision_of_the_converter(
@@ -112,7 +112,7 @@ def test_every_engine_of_a_runtime_is_rebuilt_by_another_revision_of_what_its_bu
     revisions = dict(CONFIGURE_REVISIONS)
     monkeypatch.setattr("c10.proof.definition.CONFIGURE_REVISIONS", revisions)
     revisions[other] += 1
-    assert judged(target).reusable
+    assert isinstance(judged(target), Proof)
     revisions[runtime] += 1
     assert str(judged(target)) == f"builder configuration by c10 {was} → {was + 1}"
 
@@ -123,7 +123,7 @@ def test_a_rebuild_that_converts_no_longer_is_recorded_as_such(tmp_path: Path, r
     target.onnx_path.write_bytes(onnx_bytes("in half already"))
     build_engine(target, judged(target), SourceDigests(), Reporting(tmp_path / "calls.txt"))
     assert recorded(target)["converter"] is None
-    assert judged(target).reusable
+    assert isinstance(judged(target), Proof)
 
 
 def test_sources_are_hashed_while_the_compiler_runs(tmp_path: Path) -> None:
@@ -141,4 +141,4 @@ def test_sources_are_hashed_while_the_compiler_runs(tmp_path: Path) -> None:
 
     target = target_in(tmp_path, "trt")
     build_engine(target, judged(target), SourceDigests(digest), Waiting(tmp_path / "calls.txt"))
-    assert judged(target).reusable
+    assert isinstance(judged(target), Proof)

@@ -66,10 +66,11 @@ def engine_files(corpus: Corpus, model: str = MODEL) -> tuple[Path, Path, Path]:
 
 
 def check(corpus: Corpus, policy: SigningPolicy, model: str = MODEL) -> None:
-    engine, record, _ = engine_files(corpus, model)
+    engine, record, envelope = engine_files(corpus, model)
     content = record.read_bytes()
     sha256 = json.loads(content)["subject"][0]["digest"]["sha256"]
-    check_signature(engine, content, policy, sha256=sha256)
+    signed = envelope.read_bytes() if envelope.exists() else None
+    check_signature(engine, content, signed, policy, sha256=sha256)
 
 
 def built(corpus: Corpus, *options: str) -> Run:

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -31,7 +31,7 @@ from c10.files.publish import publish, remove_orphans, settle, unpublish
 from c10.proof.definition import build_definition, build_key, source_files
 from c10.proof.record import BuildRecord
 from c10.proof.sources import SourceDigests
-from c10.proof.verdict import Verdict, check_bytes, judge, record_signature
+from c10.proof.verdict import Proof, Refusal, Verdict, check_bytes, judge, record_signature
 from c10.runtimes.calibration import refuse_missing_cache
 from c10.runtimes.isolated import IsolatedRuntime
 from c10.runtimes.protocol import BuildProgress, CompileEngineCallable
@@ -74,26 +74,26 @@ def build_engine(
 
     ``runtime`` is an injected one; None means c10's own. Raises C10Error; nothing half-made is left.
     """
-    if verdict.reusable:
-        verdict = replace(verdict, reason="forced")
+    refusal = verdict.refused("forced") if isinstance(verdict, Proof) else verdict
     try:
-        return _build(target, verdict, sources, runtime)
+        return _build(target, refusal, sources, runtime)
     finally:
         CHANNEL.finished(target.model_name)
 
 
 def _build(
-    target: EngineTarget, verdict: Verdict, sources: SourceDigests, runtime: CompileEngineCallable | None
+    target: EngineTarget, refusal: Refusal, sources: SourceDigests, runtime: CompileEngineCallable | None
 ) -> BuildOutcome:
     signing_key = open_signing_key(target.signing)  # before minutes are spent on what could not be signed
     with held(lock_path(target.engine_path), _say_waiting(target)) as lock:
-        if verdict.reason != "forced" and record_signature(target) != verdict.stamp:
+        if refusal.reason != "forced" and record_signature(target.engine_path) != refusal.stamp:
             # Another process was here meanwhile.
             verdict = judge(target, sources)
-            if verdict.reusable and verdict.record is not None:
+            if isinstance(verdict, Proof):
                 settle(target.engine_path.parent)
                 return BuildOutcome(CompileOutcome.REUSED, verdict, verdict.record, None)
-        events.cache_miss(target, verdict)
+            refusal = verdict
+        events.cache_miss(target, refusal)
         remove_orphans(target.engine_path.parent, target.engine_path.name)
         try:
             with _device(target):
@@ -102,11 +102,11 @@ def _build(
                     compiler = compiler.inheriting(lock)
                 record = _compile(target, sources, compiler, signing_key)
         except C10Error as error:
-            _tell_what_is_left(target, verdict, error)
+            _tell_what_is_left(target, refusal, error)
             raise
         finally:
             remove_orphans(target.engine_path.parent, target.engine_path.name)
-    return BuildOutcome(CompileOutcome.BUILT, verdict, record, record.compile_duration_s)
+    return BuildOutcome(CompileOutcome.BUILT, refusal, record, record.compile_duration_s)
 
 
 def _compile(
@@ -175,11 +175,11 @@ def _refuse_changed(target: EngineTarget, sources: SourceDigests, before: dict[P
         )
 
 
-def _tell_what_is_left(target: EngineTarget, verdict: Verdict, error: C10Error) -> None:
+def _tell_what_is_left(target: EngineTarget, refusal: Refusal, error: C10Error) -> None:
     """Add to a failure what became of the good engine that a rebuild was to replace."""
-    if verdict.record is None or check_bytes(target.engine_path).record != verdict.record:
+    if refusal.record is None or check_bytes(target.engine_path).record != refusal.record:
         return
-    use = "it can still be reused" if verdict.reason == "forced" else f"it is not reused ({verdict})"
+    use = "it can still be reused" if refusal.reason == "forced" else f"it is not reused ({refusal})"
     left = f"The older engine is left as it was, and {use}: {target.engine_path}"
     error.remedy = "\n".join(filter(None, [error.remedy, left]))
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from c10.corpus.target import EngineTarget
 from c10.errors import C10Error
-from c10.proof.verdict import SIDECAR_REASONS, Verdict
+from c10.proof.verdict import SIDECAR_REASONS, Refusal
 
 LOGGER: Final = logging.getLogger("c10")
 FORMAT_VARIABLE: Final = "C10_LOG_FORMAT"
@@ -28,12 +28,12 @@ def cache_hit(target: EngineTarget) -> None:
     _emit(logging.INFO, "c10.engine.cache.hit", target.model_name, _of(target))
 
 
-def cache_miss(target: EngineTarget, verdict: Verdict) -> None:
+def cache_miss(target: EngineTarget, refusal: Refusal) -> None:
     """An engine is going to be built; a sidecar that speaks against its engine is an event of its own."""
-    fields = {**_of(target), "reason": verdict.reason}
-    if verdict.reason in SIDECAR_REASONS:
-        _emit(logging.WARNING, "c10.engine.sidecar.mismatch", f"{target.model_name}: {verdict}", fields)
-    _emit(logging.WARNING, "c10.engine.cache.miss", f"{target.model_name}: {verdict}", fields)
+    fields = {**_of(target), "reason": refusal.reason}
+    if refusal.reason in SIDECAR_REASONS:
+        _emit(logging.WARNING, "c10.engine.sidecar.mismatch", f"{target.model_name}: {refusal}", fields)
+    _emit(logging.WARNING, "c10.engine.cache.miss", f"{target.model_name}: {refusal}", fields)
 
 
 def compile_error(target: EngineTarget, error: BaseException) -> None:

@@ -10,7 +10,7 @@ from c10.errors import InvalidSignatureError, SigningError, VerificationError
 from c10.files.locks import held, lock_path
 from c10.files.publish import publish
 from c10.proof.record import read_record_bytes
-from c10.proof.verdict import check_bytes
+from c10.proof.verdict import Refusal, check_bytes
 from c10.signing.check import trusted
 from c10.signing.envelope import Envelope, Signature, read_envelope, signed_bytes
 from c10.signing.keys import PrivateKey, load_private_key
@@ -54,7 +54,7 @@ def sign_engine(engine_path: str | Path, private_key: str | Path) -> None:
     key = load_private_key(Path(private_key))
     with held(lock_path(engine_path)):
         verdict = check_bytes(engine_path)
-        if not verdict.reusable:
+        if isinstance(verdict, Refusal):
             raise VerificationError(f"{engine_path}: expected an intact engine to sign, got: {verdict}")
         record = read_record_bytes(record_path(engine_path))
         others = tuple(s for s in _signatures(engine_path, record) if s.keyid != key.public.keyid)

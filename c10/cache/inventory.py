@@ -15,13 +15,13 @@ from typing import Final, Literal
 
 from c10.corpus.policy import SigningPolicy
 from c10.corpus.target import PLACEHOLDER
-from c10.errors import C10Error, InvalidEngineNameError
+from c10.errors import C10Error, InvalidEngineNameError, Reason
 from c10.files.digest import FileDigest, digest_file
 from c10.files.locks import LOCKS_DIRECTORY, is_held
 from c10.files.naming import SUFFIXES, EngineFilenameSchema, EngineName
 from c10.files.publish import owner_of_temporary
 from c10.files.remedies import to_read
-from c10.proof.verdict import Reason, Verdict, check_bytes
+from c10.proof.verdict import Proof, Refusal, Verdict, check_bytes
 
 EngineState = Literal["intact", "building", "unrecorded", "untrusted", "unreadable", "lost", "damaged"]
 LeftoverKind = Literal["orphan", "writing", "foreign"]
@@ -140,7 +140,7 @@ def examine(
     What is published while it is read is looked at again, so that no builder is mistaken.
     """
     verdict = check_bytes(stored.engine_path, engine_digest, signing)
-    if not verdict.reusable:
+    if isinstance(verdict, Refusal):
         if is_held(stored.engine_path):
             return Finding(stored, "building", verdict)
         verdict = check_bytes(stored.engine_path, digest_file, signing)
@@ -149,7 +149,7 @@ def examine(
 
 def state_of(verdict: Verdict) -> EngineState:
     """Return the state that a verdict about an engine's bytes and record means, while nobody builds it."""
-    return "intact" if verdict.reason is None else _STATES.get(verdict.reason, "unrecorded")
+    return "intact" if isinstance(verdict, Proof) else _STATES.get(verdict.reason, "unrecorded")
 
 
 def engine_files(engine_paths: Iterable[Path]) -> set[Path]:

@@ -16,6 +16,7 @@ from c10.commands.planning import PlannedEngine
 from c10.host import HostCapabilities
 from c10.proof.facts import Difference, fact_of
 from c10.proof.record import BuildRecord
+from c10.proof.verdict import Refusal
 from c10.version import __version__
 
 SCHEMA_VERSION: Final = 1
@@ -42,7 +43,7 @@ def finding(found: Finding) -> dict[str, Any]:
     return {
         **stored_engine(found.stored),
         "state": found.state,
-        "reason": found.verdict.reason if found.state != "intact" else None,
+        "reason": found.verdict.reason if isinstance(found.verdict, Refusal) else None,
         "why": found.why,
         "sha256": found.verdict.sha256,
         **recorded(found.verdict.record),
@@ -81,14 +82,15 @@ def leftovers(inventories: Iterable[Inventory]) -> list[dict[str, Any]]:
 
 def planned(plan: PlannedEngine) -> dict[str, Any]:
     """Describe what a run would do about one engine."""
+    refusal = plan.verdict if isinstance(plan.verdict, Refusal) else None
     return {
         "model_name": plan.target.model_name,
         "directory": str(plan.target.engine_path.parent),
         "engine": plan.target.engine_path.name,
         "action": plan.action,
-        "reason": plan.verdict.reason,
+        "reason": None if refusal is None else refusal.reason,
         "why": plan.why,
-        "differences": [difference(d) for d in plan.verdict.differences],
+        "differences": [difference(d) for d in (refusal.differences if refusal else ())],
         "unstated": [difference(d) for d in plan.unstated],
         "nearest": None if plan.nearest is None else str(plan.nearest),
         "nearest_differences": [difference(d) for d in plan.changes],

@@ -28,7 +28,7 @@ from c10.proof.facts import Difference, describe, fact_of
 from c10.proof.nearest import NAMED, name_differences, nearness
 from c10.proof.record import read_record
 from c10.proof.sources import SourceDigests
-from c10.proof.verdict import Verdict, judge
+from c10.proof.verdict import Proof, Verdict, judge
 
 #: Packages and settings of the machine that builds: of another one nothing is known of them.
 _OF_THIS_MACHINE: Final = ("runtime.onnx", "environment.")
@@ -56,24 +56,25 @@ class PlannedEngine:
     @property
     def action(self) -> Action:
         """What a run would do; blocked: neither reuse nor build it."""
-        if self.verdict.reusable:
+        if isinstance(self.verdict, Proof):
             return "reuse"
         return "blocked" if self.blocked else "build"
 
     @property
     def why(self) -> str:
         """The reason, in words."""
+        if isinstance(self.verdict, Proof):
+            return self._why_reused(self.verdict)
+        why = self._why_missing() if self.verdict.reason == "missing" else str(self.verdict)
         if self.blocked and self.verdict.reason != "source_unreadable":  # which names the file itself
-            return f"{self._why()}; {self.blocked}"
-        return self._why()
+            return f"{why}; {self.blocked}"
+        return why
 
-    def _why(self) -> str:
-        if self.verdict.reusable and self.unstated:
-            facts = ", ".join(f"{fact_of(d.key).words} {d.old}" for d in self.unstated)
-            return f"intact, and reused there if these are the same: {facts}"
-        if self.verdict.reason == "missing":
-            return self._why_missing()
-        return str(self.verdict)
+    def _why_reused(self, proof: Proof) -> str:
+        if not self.unstated:
+            return str(proof)
+        facts = ", ".join(f"{fact_of(d.key).words} {d.old}" for d in self.unstated)
+        return f"intact, and reused there if these are the same: {facts}"
 
     def _why_missing(self) -> str:
         if not is_missing(self.target.record_path):
@@ -118,7 +119,7 @@ def plan_corpus(
                 nearest=near.name if near else None,
                 changes=_changes(near, target, sources) if near else (),
                 last_duration_s=estimate_s(target) if near or not is_missing(target.record_path) else None,
-                blocked="" if verdict.reusable else _unreadable_source(target),
+                blocked="" if isinstance(verdict, Proof) else _unreadable_source(target),
             )
         )
     return plan
@@ -153,10 +154,12 @@ def _unreadable_source(target: EngineTarget) -> str:
 
 def _with_known_facts(verdict: Verdict, host: HostCapabilities) -> tuple[Verdict, tuple[Difference, ...]]:
     """Leave out the differences that are none: facts that nobody stated of the host."""
+    if isinstance(verdict, Proof):
+        return verdict, ()
     unstated = tuple(difference for difference in verdict.differences if _is_unstated(difference, host))
     stated = tuple(difference for difference in verdict.differences if difference not in unstated)
-    if verdict.reason == "inputs_changed" and not stated:
-        return replace(verdict, reason=None, differences=()), unstated
+    if verdict.reason == "inputs_changed" and unstated and not stated and verdict.record and verdict.sha256:
+        return Proof(record=verdict.record, sha256=verdict.sha256, stamp=verdict.stamp), unstated
     return replace(verdict, differences=stated), unstated
 
 

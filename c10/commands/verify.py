@@ -37,6 +37,7 @@ from c10.commands.reading import EngineReader, cache_inventories, take_inventori
 from c10.commands.text import count, megabytes, seconds, table
 from c10.corpus.config import C10ProvisioningConfig
 from c10.corpus.policy import SigningPolicy
+from c10.proof.verdict import Refusal
 
 #: Nothing is damaged, but a run would not reuse what is there: the inputs are not those of the build.
 NOT_REUSED: Final = 2
@@ -157,7 +158,7 @@ def _set_aside(findings: Sequence[Finding], directory: str) -> dict[Path, Path]:
 
 
 def _status(findings: Sequence[Finding], plan: Sequence[PlannedEngine] | None) -> int:
-    refused = [engine.verdict.reason for engine in plan or () if engine.action != "reuse"]
+    refused = [engine.verdict.reason for engine in plan or () if isinstance(engine.verdict, Refusal)]
     if any(found.state != "intact" for found in findings) or not (findings or plan):
         return NOT_OK
     if not refused:

@@ -30,14 +30,19 @@ class Sha256Sidecar:
 
         Raises MissingSidecarError and InvalidSidecarError.
         """
+        return parse_sidecar(cls.read_bytes(engine_path), Path(engine_path).name, cls.path(engine_path))
+
+    @classmethod
+    def read_bytes(cls, engine_path: str | Path) -> bytes:
+        """Return what lies at the sidecar's path. Raises MissingSidecarError and InvalidSidecarError."""
         path = cls.path(engine_path)
         try:
-            content = read_regular(path, _SIDECAR_MAX)
+            return read_regular(path, _SIDECAR_MAX)
         except FileNotFoundError:
-            raise MissingSidecarError(f"{path}: expected a sidecar beside the engine, found none") from None
+            message = f"{path}: expected a sidecar beside the engine, found none"
+            raise MissingSidecarError(message, detail="") from None
         except OSError as error:
             raise InvalidSidecarError(f"{path}: expected a readable sidecar, got {error}") from error
-        return parse_sidecar(content, Path(engine_path).name, path)
 
     @classmethod
     def verify(cls, engine_path: str | Path) -> bool:

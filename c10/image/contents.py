@@ -23,7 +23,7 @@ from c10.errors import DigestMismatchError, UnreadableEngineError, VerificationE
 from c10.files.digest import open_regular, read_regular
 from c10.files.naming import EngineFilenameSchema
 from c10.files.publish import StagedFile, make_directory, temporary_path
-from c10.proof.verdict import Verdict, check_bytes
+from c10.proof.verdict import Refusal, check_bytes
 
 FOLDER: Final = "engines"
 MANIFEST: Final = "manifest.json"
@@ -96,12 +96,12 @@ def _files(targets: list[EngineTarget]) -> dict[Path, bytes | None]:
 
 
 def _describe(target: EngineTarget) -> dict[str, Any]:
-    verdict: Verdict = check_bytes(target.engine_path, signing=target.signing)
-    record = verdict.record
-    if record is None or not verdict.reusable:
+    verdict = check_bytes(target.engine_path, signing=target.signing)
+    if isinstance(verdict, Refusal):
         raise VerificationError(
             f"{target.engine_path}: image: expected an intact engine, got: {verdict}", remedy="Run `doit engines`."
         )
+    record = verdict.record
     return {
         "name": record.engine_name,
         "model_name": target.model_name,

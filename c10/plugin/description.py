@@ -13,7 +13,7 @@ from c10.corpus.target import EngineTarget
 from c10.proof.definition import recorded_options
 from c10.proof.facts import describe, profile_words
 from c10.proof.record import BuildRecord
-from c10.proof.verdict import Verdict
+from c10.proof.verdict import Proof, Verdict
 
 _INDENT: Final = "    "
 
@@ -66,7 +66,7 @@ def describe_engine(target: EngineTarget, verdict: Verdict) -> dict[str, Any]:
 
 
 def _status(verdict: Verdict) -> str | list[str]:
-    if verdict.reusable:
+    if isinstance(verdict, Proof):
         return str(verdict)
     return [f"to be built: {describe(d)}" for d in verdict.differences] or f"to be built: {verdict}"
 

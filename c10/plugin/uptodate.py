@@ -23,7 +23,7 @@ from c10.files.digest import FileSignature
 from c10.files.publish import settle
 from c10.plugin.description import TaskDescription
 from c10.proof.sources import SourceDigests
-from c10.proof.verdict import Verdict, judge
+from c10.proof.verdict import Proof, Verdict, judge
 from c10.proof.verification import EngineVerifier
 
 #: One a process: doit makes its file checker without arguments, and no file is to be read twice in a run.
@@ -48,10 +48,11 @@ class EngineUpToDate:
         verdict = self._verdict = judge(self.target, SOURCES, VERIFIER.digest)
         task.verdict = verdict
         task.meta = TaskDescription(self.target, verdict)
-        if verdict.reusable:
+        if isinstance(verdict, Proof):
             settle(self.target.engine_path.parent)
             adopt(task, reused_values(verdict, task.file_dep))
-        return verdict.reusable
+            return True
+        return False
 
     def __repr__(self) -> str:
         return str(self._verdict) if self._verdict else f"whether {self.target.engine_path} may be reused"
@@ -65,11 +66,11 @@ def target_of(task: Any) -> EngineTarget | None:
     return None
 
 
-def reused_values(verdict: Verdict, file_dep: Any) -> dict[str, Any]:
+def reused_values(proof: Proof, file_dep: Any) -> dict[str, Any]:
     """Return what doit's database keeps of an engine that was reused."""
     return {
         "outcome": CompileOutcome.REUSED.value,
-        "sha256": verdict.sha256,
+        "sha256": proof.sha256,
         "sources": SOURCES.dump(file_dep),
     }
 

@@ -1,7 +1,7 @@
 """May this engine be reused? The one place that answers. May import all that knows neither doit nor a runtime.
 
-Every positive answer has read and hashed every byte of the engine. Nothing here raises for what lies on disk:
-whatever is wrong with it is a reason to rebuild.
+The answer is a Proof or a Refusal. Every Proof has read and hashed every byte of the engine, and holds what
+`check.prove` returned. Nothing here raises for what is on disk: whatever is wrong with it is a reason to rebuild.
 """
 
 from __future__ import annotations
@@ -10,47 +10,30 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import TypeAlias
 
 from c10.corpus.policy import SigningPolicy
 from c10.corpus.target import EngineTarget, record_path
 from c10.errors import (
-    C10Error,
     InvalidEngineNameError,
     InvalidSidecarError,
+    InvalidSignatureError,
     MissingSidecarError,
-    MissingSignatureError,
-    RecordError,
-    RevokedSignatureError,
+    Reason,
+    SigningError,
     SourceError,
-    UntrustedSignatureError,
+    UnreadableEngineError,
+    VerificationError,
 )
 from c10.files.digest import FileDigest, FileSignature, digest_file
 from c10.files.naming import ENGINE_SUFFIX, EngineFilenameSchema, EngineName
-from c10.files.sidecar import Sha256Sidecar
+from c10.proof.check import named_digest, prove
 from c10.proof.definition import build_definition, differences, source_files, was_converted
+from c10.proof.evidence import Evidence, read_evidence
 from c10.proof.facts import Difference, describe
 from c10.proof.nearest import name_differences, nearness
-from c10.proof.record import BuildRecord, parse_record, read_record_bytes
+from c10.proof.record import BuildRecord
 from c10.proof.sources import SourceDigests
-
-Reason = Literal[
-    "missing",
-    "engine_unreadable",
-    "sidecar_missing",
-    "sidecar_malformed",
-    "digest_mismatch",
-    "record_missing",
-    "record_unreadable",
-    "record_mismatch",
-    "signature_missing",
-    "signature_invalid",
-    "signature_untrusted",
-    "signature_revoked",
-    "source_unreadable",
-    "inputs_changed",
-    "forced",
-]
 
 SIDECAR_REASONS: tuple[Reason, ...] = ("sidecar_missing", "sidecar_malformed", "digest_mismatch")
 
@@ -72,36 +55,59 @@ _WORDS: dict[Reason, str] = {
     "forced": "asked for",
 }
 
-_SIGNATURE_REASONS: dict[type[C10Error], Reason] = {
-    MissingSignatureError: "signature_missing",
-    UntrustedSignatureError: "signature_untrusted",
-    RevokedSignatureError: "signature_revoked",
-}
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Proof:
+    """An intact engine: it was read, and agrees with its sidecar and record, signed as asked.
+
+    From ``judge`` it also says that the record's inputs are the current ones: the engine may be reused.
+    """
+
+    record: BuildRecord
+    sha256: str
+    """Of the engine's bytes, in hex."""
+    stamp: FileSignature | None
+    """The record's, before anything was read; None if its stat failed then."""
+
+    def __str__(self) -> str:
+        return "intact, and built from exactly these inputs"
+
+    def refused(self, reason: Reason, *, detail: str = "", differences: tuple[Difference, ...] = ()) -> Refusal:
+        """Return the refusal of this intact engine for another reason than its own files."""
+        return Refusal(
+            reason=reason,
+            detail=detail,
+            differences=differences,
+            record=self.record,
+            sha256=self.sha256,
+            stamp=self.stamp,
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Verdict:
-    """Whether an engine may be reused, and if not, why. ``record`` is what was found, valid or stale."""
+class Refusal:
+    """Why an engine is not reused, and what was found of it."""
 
-    reason: Reason | None = None
+    reason: Reason
     detail: str = ""
+    """What the reason's words leave open; "" if they say all."""
     differences: tuple[Difference, ...] = ()
+    """Of ``inputs_changed``: how the recorded inputs differ from the current ones."""
     record: BuildRecord | None = None
+    """The record, if engine, sidecar and record agree."""
     sha256: str | None = None
-    stamp: FileSignature | None = None  # the record's, before anything was read
-
-    @property
-    def reusable(self) -> bool:
-        """Whether nothing speaks against it."""
-        return self.reason is None
+    """Of the engine's bytes, in hex; None if they were not read."""
+    stamp: FileSignature | None = None
+    """The record's, before anything was read; None if there was none."""
 
     def __str__(self) -> str:
-        if self.reason is None:
-            return "intact, and built from exactly these inputs"
         if self.differences:
             return "; ".join(describe(difference) for difference in self.differences)
         words = _WORDS[self.reason]
         return f"{words} ({self.detail})" if self.detail else words
+
+
+Verdict: TypeAlias = Proof | Refusal
 
 
 def judge(
@@ -110,34 +116,32 @@ def judge(
     engine_digest: Callable[[Path], FileDigest] = digest_file,
 ) -> Verdict:
     """Decide about one engine: its bytes first, then what they were built from."""
-    stamp = record_signature(target)
-    return replace(_judge(target, sources, engine_digest), stamp=stamp)
+    verdict = check_bytes(target.engine_path, engine_digest, target.signing)
+    if isinstance(verdict, Proof):
+        return _compare_inputs(verdict, target, sources)
+    if verdict.reason == "missing" and not verdict.detail:
+        return replace(verdict, detail=_under_another_name(target.engine_path))
+    return verdict
 
 
-def record_signature(target: EngineTarget) -> FileSignature | None:
+def record_signature(engine_path: Path) -> FileSignature | None:
     """Return what stat says of the build record: it changes with every build, and commits it."""
     try:
-        return FileSignature.of(target.record_path.stat())
+        return FileSignature.of(record_path(engine_path).stat())
     except OSError:
         return None
 
 
-def _judge(target: EngineTarget, sources: SourceDigests, engine_digest: Callable[[Path], FileDigest]) -> Verdict:
-    intact = check_bytes(target.engine_path, engine_digest, target.signing)
-    if intact.reason == "missing" and not intact.detail:
-        return replace(intact, detail=_under_another_name(target.engine_path))
-    if intact.record is None or not intact.reusable:
-        return intact
-    record = intact.record
+def _compare_inputs(proof: Proof, target: EngineTarget, sources: SourceDigests) -> Verdict:
+    """Return the proof of an intact engine, if the current inputs are those that its record names."""
+    record = proof.record
     try:
         files = _current_files(target, record, sources)
         definition = build_definition(target, files, sources, converted=was_converted(record.definition))
     except SourceError as error:
-        return Verdict(reason="source_unreadable", detail=error.message, record=record)
+        return proof.refused("source_unreadable", detail=error.message)
     changed = differences(record.definition, definition)  # not the keys: an older c10 wrote neutral options out
-    if not changed:
-        return intact
-    return Verdict(reason="inputs_changed", differences=changed, record=record)
+    return proof.refused("inputs_changed", differences=changed) if changed else proof
 
 
 def check_bytes(
@@ -146,21 +150,18 @@ def check_bytes(
     signing: SigningPolicy | None = None,
 ) -> Verdict:
     """Decide whether engine, sidecar and record agree, and are signed as asked, whatever they were built from."""
+    stamp, evidence = record_signature(engine_path), read_evidence(engine_path)
     try:
-        expected = Sha256Sidecar.read(engine_path)
-        actual = engine_digest(engine_path)
+        named_digest(engine_path, evidence)  # an engine that no sidecar names is not hashed
+        digest = engine_digest(engine_path)
     except FileNotFoundError:
-        return Verdict(reason="missing")
-    except MissingSidecarError:
-        return Verdict(reason="sidecar_missing" if _is_there(engine_path) else "missing")
-    except InvalidSidecarError as error:
-        return Verdict(reason="sidecar_malformed" if _is_there(engine_path) else "missing", detail=error.message)
+        return Refusal(reason="missing", stamp=stamp)
     except OSError as error:
-        return Verdict(reason="engine_unreadable", detail=str(error))
-    if actual.sha256 != expected:
-        detail = f"{expected[:12]}… → {actual.sha256[:12]}…"
-        return Verdict(reason="digest_mismatch", detail=detail, sha256=actual.sha256)
-    return _check_record(engine_path, actual, signing or SigningPolicy())
+        return Refusal(reason=UnreadableEngineError.reason, detail=str(error), stamp=stamp)
+    except (MissingSidecarError, InvalidSidecarError) as error:
+        reason: Reason = error.reason if _is_there(engine_path) else "missing"
+        return Refusal(reason=reason, detail=error.detail, stamp=stamp)
+    return _prove(engine_path, evidence, signing or SigningPolicy(), digest, stamp)
 
 
 def _is_there(path: Path) -> bool:
@@ -173,31 +174,21 @@ def _is_there(path: Path) -> bool:
     return True
 
 
-def _check_record(engine_path: Path, digest: FileDigest, signing: SigningPolicy) -> Verdict:
-    path, sha256 = record_path(engine_path), digest.sha256
+def _prove(
+    engine_path: Path, evidence: Evidence, policy: SigningPolicy, digest: FileDigest, stamp: FileSignature | None
+) -> Verdict:
+    """Return what ``prove`` returns as a Proof, and what it raises as a Refusal."""
+    sha256, size = digest.sha256, digest.signature.size
     try:
-        content = read_record_bytes(path)
-        record = parse_record(content, path)
-    except FileNotFoundError:
-        return Verdict(reason="record_missing", sha256=sha256)
-    except RecordError as error:
-        return Verdict(reason="record_unreadable", detail=error.message, sha256=sha256)
-    recorded = (record.sha256, record.size, record.engine_name)
-    if recorded != (sha256, digest.signature.size, engine_path.name):
-        return Verdict(reason="record_mismatch", detail=f"of {record.engine_name}", sha256=sha256)
-    if signing == SigningPolicy():
-        return Verdict(record=record, sha256=sha256)
-    return replace(_check_signature(engine_path, content, sha256, signing), record=record, sha256=sha256)
-
-
-def _check_signature(engine_path: Path, content: bytes, sha256: str, signing: SigningPolicy) -> Verdict:
-    from c10.signing.check import check_signature  # imports cryptography
-
-    try:
-        check_signature(engine_path, content, signing, sha256=sha256)
-    except C10Error as error:
-        return Verdict(reason=_SIGNATURE_REASONS.get(type(error), "signature_invalid"), detail=error.message)
-    return Verdict()
+        record = prove(engine_path, evidence, policy, sha256=sha256, size=size)
+        return Proof(record=record, sha256=sha256, stamp=stamp)
+    except SigningError as error:  # without keys or library no signature can be checked
+        refusal = Refusal(reason=InvalidSignatureError.reason, detail=error.message, sha256=sha256, stamp=stamp)
+    except VerificationError as error:
+        refusal = Refusal(reason=error.reason, detail=error.detail, sha256=sha256, stamp=stamp)
+    with suppress(VerificationError):  # the record is known, if only the signature was refused
+        return replace(refusal, record=prove(engine_path, evidence, SigningPolicy(), sha256=sha256, size=size))
+    return refusal
 
 
 def _under_another_name(engine_path: Path) -> str:

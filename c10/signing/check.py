@@ -1,4 +1,4 @@
-"""Is this engine signed by somebody trusted?. May import errors, policy, target, siblings."""
+"""Checks an engine's signature against a policy. May import errors, policy, target, siblings."""
 
 from __future__ import annotations
 
@@ -12,30 +12,40 @@ from c10.errors import (
     RevokedSignatureError,
     UntrustedSignatureError,
 )
-from c10.signing.envelope import Envelope, Signature, read_envelope, signed_bytes
+from c10.signing.envelope import Envelope, Signature, parse_envelope, signed_bytes
 from c10.signing.keys import PublicKey, load_private_key, load_public_key
 
 
-def check_signature(engine_path: Path, record: bytes, policy: SigningPolicy, *, sha256: str) -> None:
-    """Raise where the policy does not allow an engine whose record has these bytes and names this digest.
+def check_signature(
+    engine_path: Path,
+    record: bytes,
+    envelope: bytes | InvalidSignatureError | None,
+    policy: SigningPolicy,
+    *,
+    sha256: str,
+) -> None:
+    """Raise if the policy does not allow an engine whose record has these bytes and names the digest ``sha256``.
 
-    Raises MissingSignatureError, InvalidSignatureError, UntrustedSignatureError, RevokedSignatureError, and
-    SigningError where the keys or the library are not there to check with.
+    ``envelope`` is the envelope's bytes, None if there is none, or the error met in reading it. Only the keys of
+    the policy are read here: ``engine_path`` is for the messages. Raises MissingSignatureError,
+    InvalidSignatureError, UntrustedSignatureError, RevokedSignatureError, and SigningError if the keys or the
+    library to check with are missing.
     """
     if sha256 in policy.revoked:
         raise RevokedSignatureError(f"{engine_path}: its digest {sha256[:12]}… is revoked")
     if not policy.looks_at_signatures:
         return
     path = signature_path(engine_path)
-    try:
-        envelope = read_envelope(path)
-    except FileNotFoundError:
+    if isinstance(envelope, InvalidSignatureError):
+        raise envelope
+    if envelope is None:
         if policy.expects_signature:
-            raise MissingSignatureError(f"{path}: expected a signature, found none") from None
+            raise MissingSignatureError(f"{path}: expected a signature, found none")
         return
-    if envelope.payload != record:
+    parsed = parse_envelope(envelope, path)
+    if parsed.payload != record:
         raise InvalidSignatureError(f"{path}: expected a signature of the build record, got one of another record")
-    _check_signers(path, envelope, policy)
+    _check_signers(path, parsed, policy)
 
 
 def trusted(policy: SigningPolicy) -> dict[str, PublicKey]:

@@ -55,12 +55,21 @@ def signed_bytes(payload: bytes) -> bytes:
 
 def read_envelope(path: Path) -> Envelope:
     """Read an envelope. Raises FileNotFoundError, and InvalidSignatureError for whatever is no envelope."""
+    return parse_envelope(read_envelope_bytes(path), path)
+
+
+def read_envelope_bytes(path: Path) -> bytes:
+    """Return what lies at an envelope's path. Raises FileNotFoundError and InvalidSignatureError."""
     try:
-        content = read_regular(path, _ENVELOPE_MAX)
+        return read_regular(path, _ENVELOPE_MAX)
     except FileNotFoundError:
         raise
     except OSError as error:
         raise InvalidSignatureError(f"{path}: expected a readable signature, got {error}") from error
+
+
+def parse_envelope(content: bytes, path: Path) -> Envelope:
+    """Return the envelope that these bytes are. Raises InvalidSignatureError, which names ``path``."""
     try:
         envelope = _parse(content)
     except (ValueError, KeyError, TypeError, RecursionError) as error:

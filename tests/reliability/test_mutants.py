@@ -60,11 +60,11 @@ SIDECAR_FIRST = Mutant(
 NO_VERIFY = Mutant(
     "verify skipped",
     "proof/verdict.py",
-    "actual = engine_digest(engine_path)",
-    "actual = engine_digest(engine_path)._replace(sha256=expected)",
+    "digest = engine_digest(engine_path)",
+    "digest = engine_digest(engine_path)._replace(sha256=named_digest(engine_path, evidence))",
 )
 NO_INPUTS = Mutant("inputs not compared", "proof/verdict.py", "differences(record.definition, definition)", "()")
-NO_SIGNATURE = Mutant("signatures not looked at", "proof/verdict.py", "if signing == SigningPolicy():", "if record:")
+NO_SIGNATURE = Mutant("signatures not looked at", "proof/check.py", "if policy == SigningPolicy():", "if record:")
 NO_LOCK = Mutant(
     "no lock",
     "files/locks.py",

@@ -1,0 +1,96 @@
+"""Proves that an engine, its sidecar and its build record agree, and that it is signed as asked.
+
+The rule, without I/O: it is given what was read and raises the VerificationError that says what is wrong.
+`judge` turns that error into a reason to rebuild, `load_engine` lets it pass. May import errors, evidence, policy,
+record, sidecar, target and signing.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from c10.corpus.policy import SigningPolicy
+from c10.corpus.target import record_path
+from c10.errors import DigestMismatchError, InvalidRecordError, RecordError, RecordMismatchError, VerificationError
+from c10.files.sidecar import Sha256Sidecar, parse_sidecar
+from c10.proof.evidence import Evidence
+from c10.proof.record import BuildRecord, parse_record
+
+
+def prove(engine_path: Path, evidence: Evidence, policy: SigningPolicy, *, sha256: str, size: int) -> BuildRecord:
+    """Return the record of an engine that was read: ``sha256`` (hex) and ``size`` (bytes) are those of its bytes.
+
+    The checks, in order: the sidecar names this digest; the record is whole, and names this engine, digest and
+    size; neither engine nor key is revoked; the envelope is there if asked for, is of this record and bears a
+    trusted key's signature. ``engine_path`` gives the engine's name and is not opened. Raises the
+    VerificationError of the first check that fails, and SigningError if the policy's keys cannot be read.
+    """
+    named = named_digest(engine_path, evidence)
+    refuse_other_bytes(engine_path, named, sha256)
+    record = _agreeing_record(engine_path, evidence, named)
+    if record.size != size:
+        raise RecordMismatchError(
+            f"{record_path(engine_path)}: expected the record of an engine of {size} bytes, got one of {record.size}",
+            detail=f"of {record.engine_name}",
+        )
+    _check_signature(engine_path, evidence, policy, record)
+    return record
+
+
+def prove_before_reading(engine_path: Path, evidence: Evidence, policy: SigningPolicy) -> BuildRecord:
+    """Return the record of an engine that is not read yet, if the files beside it pass the checks of ``prove``.
+
+    The engine's bytes are still unproved: the caller compares their size with the record's, and their digest by
+    ``refuse_other_bytes``. Raises as ``prove`` does.
+    """
+    record = _agreeing_record(engine_path, evidence, named_digest(engine_path, evidence))
+    _check_signature(engine_path, evidence, policy, record)
+    return record
+
+
+def named_digest(engine_path: Path, evidence: Evidence) -> str:
+    """Return the digest that the sidecar names. Raises MissingSidecarError and InvalidSidecarError."""
+    return parse_sidecar(_bytes(evidence.sidecar), engine_path.name, Sha256Sidecar.path(engine_path))
+
+
+def refuse_other_bytes(engine_path: Path, expected: str, sha256: str) -> None:
+    """Raise DigestMismatchError unless the engine's digest is the expected one."""
+    if sha256 != expected:
+        raise DigestMismatchError(
+            f"{engine_path}: expected digest {expected[:12]}…, got {sha256[:12]}…",
+            detail=f"{expected[:12]}… → {sha256[:12]}…",
+        )
+
+
+def _agreeing_record(engine_path: Path, evidence: Evidence, named: str) -> BuildRecord:
+    """Return the record, if it is whole and names this engine and the digest that the sidecar names."""
+    path = record_path(engine_path)
+    try:
+        record = parse_record(_bytes(evidence.record), path)
+    except RecordError as error:
+        raise InvalidRecordError(error.message) from error
+    if record.engine_name != engine_path.name:
+        raise RecordMismatchError(
+            f"{path}: expected the record of this engine, got that of {record.engine_name}",
+            detail=f"of {record.engine_name}",
+        )
+    if record.sha256 != named:
+        raise RecordMismatchError(
+            f"{engine_path}: expected sidecar and record to agree, got {named[:12]}… and {record.sha256[:12]}…",
+            detail=f"of {record.engine_name}",
+        )
+    return record
+
+
+def _check_signature(engine_path: Path, evidence: Evidence, policy: SigningPolicy, record: BuildRecord) -> None:
+    if policy == SigningPolicy():
+        return
+    from c10.signing.check import check_signature  # imports cryptography
+
+    check_signature(engine_path, _bytes(evidence.record), evidence.envelope, policy, sha256=record.sha256)
+
+
+def _bytes(found: bytes | VerificationError) -> bytes:
+    if isinstance(found, VerificationError):
+        raise found
+    return found

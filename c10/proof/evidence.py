@@ -1,0 +1,73 @@
+"""Reads the small files beside an engine: sidecar, build record and envelope. May import errors, record, sidecar,
+target and envelope.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from c10.corpus.target import record_path, signature_path
+from c10.errors import (
+    InvalidRecordError,
+    InvalidSignatureError,
+    MissingRecordError,
+    RecordError,
+    VerificationError,
+)
+from c10.files.sidecar import Sha256Sidecar
+from c10.proof.record import read_record_bytes
+from c10.signing.envelope import read_envelope_bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evidence:
+    """What was read beside an engine: the bytes of its sidecar, its build record and its envelope.
+
+    A file that could not be read is the error that says so: ``prove`` raises it in its turn, so the order in
+    which files are read does not decide which fault is reported.
+    """
+
+    sidecar: bytes | VerificationError
+    record: bytes | VerificationError
+    envelope: bytes | InvalidSignatureError | None
+    """None: the engine has no envelope."""
+
+
+def read_evidence(engine_path: Path) -> Evidence:
+    """Read the files beside an engine, each once. Raises nothing for what is on disk.
+
+    The envelope is read whatever the signing policy, so that the evidence is whole for every policy.
+    """
+    return Evidence(
+        sidecar=_or_error(Sha256Sidecar.read_bytes, engine_path),
+        record=_or_error(_read_record, record_path(engine_path)),
+        envelope=_read_envelope(signature_path(engine_path)),
+    )
+
+
+def _or_error(read: Callable[[Path], bytes], path: Path) -> bytes | VerificationError:
+    try:
+        return read(path)
+    except VerificationError as error:
+        return error
+
+
+def _read_record(path: Path) -> bytes:
+    try:
+        return read_record_bytes(path)
+    except FileNotFoundError:
+        message = f"{path}: expected a build record beside the engine, found none"
+        raise MissingRecordError(message, detail="") from None
+    except RecordError as error:
+        raise InvalidRecordError(error.message) from error
+
+
+def _read_envelope(path: Path) -> bytes | InvalidSignatureError | None:
+    try:
+        return read_envelope_bytes(path)
+    except FileNotFoundError:
+        return None
+    except InvalidSignatureError as error:
+        return error
