@@ -23,7 +23,7 @@ from c10.proof.facts import FACTS, Difference
 from c10.proof.fit import misfits
 from c10.proof.record import BuildRecord, read_record
 from c10.proof.sources import SourceDigests
-from c10.proof.verdict import judge
+from c10.proof.verdict import Proof, judge
 
 OPTION_NAMES = [field.name for field in fields(BuildOptions)]
 HOST_NAMES = [field.name for field in fields(HostCapabilities)]
@@ -151,7 +151,7 @@ def built(folder: Path, options: BuildOptions | None = None) -> EngineTarget:
     """Return a target whose engine, sidecar and record are there and agree."""
     target = target_with(folder, options)
     build_engine(target, judge(target, SourceDigests()), SourceDigests(), FakeRuntime(folder / "calls.txt"))
-    assert judge(target, SourceDigests()).reusable
+    assert isinstance(judge(target, SourceDigests()), Proof)
     return target
 
 
@@ -195,7 +195,7 @@ def test_a_release_that_adds_an_option_rebuilds_nothing(tmp_path: Path) -> None:
     verdict = judge(target, SourceDigests())
     assert verdict.differences == (Difference("options.sparse_weights", old=False, new=True),)
     assert str(verdict) == "sparse weights off → on"
-    assert judge(target_with(tmp_path), SourceDigests()).reusable
+    assert isinstance(judge(target_with(tmp_path), SourceDigests()), Proof)
 
 
 @pytest.mark.parametrize("name", sorted(NEUTRAL_OF_V1))
