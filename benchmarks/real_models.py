@@ -128,7 +128,7 @@ def deviation(expected: list[Any], found: list[Any]) -> str:
     for a, b in ((np.asarray(x, np.float64), np.asarray(y, np.float64)) for x, y in zip(expected, found, strict=True)):
         scale = np.ptp(a) if a.size > 2 else np.abs(a).max(initial=0)  # the range of one or two values says nothing
         worst = np.maximum(worst, np.abs(a - b).max(initial=0) / (scale or 1))
-    return f"{worst:.5f}"
+    return f"{worst:.5f}" if np.isfinite(worst) else "not finite"
 
 
 def run(proto: onnx.ModelProto, inputs: Inputs) -> list[Any]:

@@ -16,6 +16,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parent))
 
 import cold
+import convert
 import growth
 import machine
 import start
@@ -38,15 +39,17 @@ class Sizes:
     many_kb: float = 100
     load_mb: float = 350
     synthetic_mb: int = 350
+    nodes: int = 4000
     rounds: int = 9
     start_rounds: int = 25
     verify_rounds: int = 200
     cold_rounds: int = 3
+    convert_rounds: int = 5
 
 
 QUICK = Sizes(
-    engines=2, engine_mb=2, many=30, many_kb=10, load_mb=2, synthetic_mb=5,
-    rounds=2, start_rounds=2, verify_rounds=5, cold_rounds=1,
+    engines=2, engine_mb=2, many=30, many_kb=10, load_mb=2, synthetic_mb=5, nodes=320,
+    rounds=2, start_rounds=2, verify_rounds=5, cold_rounds=1, convert_rounds=2,
 )  # fmt: skip
 
 
@@ -88,6 +91,13 @@ class Plan:
         """The process that flies."""
         return verify.loading(make(self.work, 1, int(self.sizes.load_mb * MB), 10_000), self.sizes.rounds)
 
+    def convert(self) -> list[Row]:
+        """A conversion alone."""
+        return [
+            *convert.large(self.work, self.onnx, self.sizes.convert_rounds, self.sizes.synthetic_mb),
+            *convert.growth(self.work, self.sizes.convert_rounds, self.sizes.nodes),
+        ]
+
     def cold(self) -> list[Row]:
         """A build."""
         return cold.cold(self.work, self.onnx, self.sizes.cold_rounds, self.sizes.synthetic_mb)
@@ -111,6 +121,7 @@ BENCHMARKS: dict[str, Callable[[Plan], list[Row]]] = {
     "start": Plan.start,
     "verify": Plan.verify,
     "load": Plan.load,
+    "convert": Plan.convert,
     "cold": Plan.cold,
     "growth": Plan.growth,
 }
@@ -147,8 +158,8 @@ def _options(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument(
         "--onnx",
         type=Path,
-        help="model of the cold build, best DINOv2 as examples/visual_navigation/export.py exports it; "
-        "without it a synthetic stack of matrix products",
+        help="model of the conversion and of the cold build, such as DINOv2 as examples/visual_navigation/export.py "
+        "exports it; without it a vision transformer of random weights",
     )
     parser.add_argument("--only", nargs="+", choices=BENCHMARKS, default=list(BENCHMARKS), metavar="NAME")
     parser.add_argument(

@@ -11,7 +11,6 @@ import onnx
 from onnx.helper import make_graph, make_model, make_node, make_opsetid, make_tensor_value_info
 
 TOKENS, HEAD = 530, 64
-NODES = 30  # of a block
 
 output, blocks, width = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
 heads = max(1, width // HEAD)
@@ -47,30 +46,34 @@ def norm(name: str, value: str) -> str:
 
 
 def attention(name: str, value: str) -> str:
-    """Add self-attention: 20 nodes."""
+    """Add self-attention as DINOv2 is exported: query and key are both scaled. 20 nodes."""
     query, key, values = (
         add("Reshape", linear(f"{name}.{part}", value, width, width), "split") for part in ("query", "key", "value")
     )
-    query, key, values = (
-        add("Transpose", part, perm=perm)
-        for part, perm in ((query, [0, 2, 1, 3]), (key, [0, 2, 3, 1]), (values, [0, 2, 1, 3]))
-    )
-    scores = add("Softmax", add("Mul", add("MatMul", query, key), "scale"), axis=-1)
-    mixed = add("Transpose", add("MatMul", scores, values), perm=[0, 2, 1, 3])
+    query = add("Mul", add("Transpose", query, perm=[0, 2, 1, 3]), "scale")
+    key = add("Mul", add("Transpose", key, perm=[0, 2, 3, 1]), "scale")
+    scores = add("Softmax", add("MatMul", query, key), axis=-1)
+    mixed = add("MatMul", scores, add("Transpose", values, perm=[0, 2, 1, 3]))
+    mixed = add("Transpose", mixed, perm=[0, 2, 1, 3])
     return linear(f"{name}.output", add("Reshape", mixed, "joined"), width, width)
 
 
+def residual(name: str, value: str, change: str) -> str:
+    """Add a scaled change to a value."""
+    scale = weight(f"{name}.layer_scale", random.standard_normal(width, np.float32))
+    return add("Add", value, add("Mul", change, scale))
+
+
 def block(name: str, value: str) -> str:
-    """Add one block of the transformer: NODES nodes."""
-    value = add("Add", value, attention(f"{name}.attention", norm(f"{name}.norm1", value)))
+    """Add one block of the transformer: 32 nodes."""
+    value = residual(f"{name}.1", value, attention(f"{name}.attention", norm(f"{name}.norm1", value)))
     wide = add("Gelu", linear(f"{name}.fc1", norm(f"{name}.norm2", value), width, 4 * width))
-    value = add("Add", value, linear(f"{name}.fc2", wide, 4 * width, width))
-    return add("Mul", value, "scale")
+    return residual(f"{name}.2", value, linear(f"{name}.fc2", wide, 4 * width, width))
 
 
 weight("split", np.array([1, TOKENS, heads, width // heads], np.int64))
 weight("joined", np.array([1, TOKENS, width], np.int64))
-weight("scale", np.array((width / heads) ** -0.5, np.float32))
+weight("scale", np.array((width / heads) ** -0.25, np.float32))
 value = "input"
 for index in range(blocks):
     value = block(f"layer.{index}", value)
@@ -78,5 +81,4 @@ ends = [make_tensor_value_info(name, onnx.TensorProto.FLOAT, [1, TOKENS, width])
 model = make_model(
     make_graph(nodes, "vit", ends[:1], ends[1:], weights), opset_imports=[make_opsetid("", 20)], ir_version=10
 )
-print(len(nodes))
 onnx.save(onnx.shape_inference.infer_shapes(model), output)

@@ -77,7 +77,7 @@ def make_plan(model: Model, precision: HalfPrecision, keep_fp32: Collection[str]
             step.keep("its operator set has no Cast whose type onnx infers")
         if pattern := next((p for p in keep_fp32 if matches(step, p)), ""):
             step.keep(f"keep_fp32 names it: {pattern}")
-        step.keep(_policy_reason(step))
+        step.keep(_policy_reason(step, precision))
     keep_unheld(sequence, constants, types, shapes)
     for step in steps:
         _decide(step, SCHEMA_TYPES[precision])
@@ -88,10 +88,12 @@ def make_plan(model: Model, precision: HalfPrecision, keep_fp32: Collection[str]
     return Plan(precision, steps, halved, types, constants)
 
 
-def _policy_reason(step: Step) -> str:
+def _policy_reason(step: Step, precision: HalfPrecision) -> str:
     """Return why the table of operators keeps a node; "" if it does not."""
     from onnx import TensorProto
 
+    if precision == "bf16" and step.operator in policy.KEPT_IN_BF16:
+        return policy.KEPT_IN_BF16[step.operator]
     attribute, reason = policy.KEPT_WITH_ATTRIBUTE.get(step.operator, ("", ""))
     if attribute and step.integer(attribute):
         return reason

@@ -88,7 +88,13 @@ KEPT: Final[dict[str, Kept]] = {
 }
 #: Operators that stay fp32 if this attribute is not 0, or if this input is given, and why.
 KEPT_WITH_ATTRIBUTE: Final = {"BatchNormalization": ("training_mode", _NORM)}
-KEPT_WITH_INPUT: Final = {"LSTM": (7, "TensorRT's parser mixes the types of peepholes")}
+KEPT_WITH_INPUT: Final = dict.fromkeys(
+    ("GRU", "LSTM", "RNN"), (4, "TensorRT's parser mixes the types where sequences have lengths")
+)
+#: Operators that TensorRT builds in fp16 and not in bf16. Source: TensorRT-RTX 1.7, measured.
+KEPT_IN_BF16: Final = dict.fromkeys(
+    ("ConvTranspose", "GRU", "HardSwish", "LpPool", "Mish"), "TensorRT does not build it in bf16"
+)
 #: Rows of KEPT that keep their exact inputs in fp32 and let the rest of the node be converted.
 ONLY_INPUTS: Final = frozenset({"Resize", "Upsample", "OneHot"})
 

@@ -1,7 +1,6 @@
 """TensorRT-RTX by hand and c10 on one model after another, in a process that a crash or a hang ends.
 
-A process for each model would be the truth of a user, and minutes of starting for thousands of builds. So one process
-builds until it fails at something: what c10 could not build is built again in a fresh one, and that answer counts.
+c10 itself starts a process for each engine; here that would be an hour of starting for 8,000 builds.
 """
 
 from __future__ import annotations
@@ -13,7 +12,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Any, Final, Literal, TypeVar
+from typing import Any, Final, Literal
 
 import numpy as np
 
@@ -21,7 +20,6 @@ from c10.corpus.spec import BuildConfig, OptimizationProfile, Precision, ShapeRa
 from c10.errors import ConfigError, EngineBuildError, PublishError, SourceError
 
 Ending = Literal["engine", "refused", "failed", "raised", "crashed", "hung"]
-T = TypeVar("T")
 
 TIMEOUT_S: Final = 120
 #: How c10 says that a network and a precision do not go together, behind the path of the network.
@@ -57,10 +55,6 @@ class BuildProcess:
 
     def by_c10(self, onnx_path: Path, precision: Precision, profiles: tuple[OptimizationProfile, ...]) -> Outcome:
         """Build a network as c10's compiling child does; the engine is thrown away."""
-        outcome = self._call(_by_c10, onnx_path, precision, profiles)
-        if outcome.ending in {"engine", "refused"}:
-            return outcome
-        self.close()
         return self._call(_by_c10, onnx_path, precision, profiles)
 
     def close(self) -> None:
@@ -79,7 +73,7 @@ class BuildProcess:
             return Outcome("hung", f"no answer within {TIMEOUT_S} s")
         try:
             outcome: Outcome = pipe.recv()
-        except EOFError:
+        except (EOFError, ConnectionResetError):
             self._process.join()
             code = self._process.exitcode
             self.close()
@@ -96,6 +90,9 @@ class BuildProcess:
 
 
 def _serve(pipe: Connection) -> None:
+    with Path(os.devnull).open("w") as nowhere:  # TensorRT's libraries print what its logger tells as well
+        os.dup2(nowhere.fileno(), 1)
+        os.dup2(nowhere.fileno(), 2)
     with suppress(EOFError):
         while True:
             function, arguments = pipe.recv()
@@ -144,7 +141,7 @@ def _by_hand(onnx_path: Path, feeds: Mapping[str, np.ndarray[Any, Any]]) -> Outc
             memory = builder.build_serialized_network(network, config)
     except Exception as error:  # noqa: BLE001  # the binding's errors share no base
         said.append(f"{type(error).__name__}: {error}")
-    return Outcome("failed", "; ".join(said)) if memory is None else Outcome("engine", profiles=profiles)
+    return Outcome("failed" if memory is None else "engine", "; ".join(said), profiles)
 
 
 def _profiles(network: Any, feeds: Mapping[str, np.ndarray[Any, Any]]) -> tuple[OptimizationProfile, ...]:

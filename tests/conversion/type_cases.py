@@ -31,6 +31,13 @@ TYPES = (
         half=("MatMul", "Mul"),
     ),
     _two(
+        "Gather of what was computed",
+        "a = MatMul (x, w) y = Gather <axis = 1> (a, i)",
+        w=W,
+        i=np.arange(8),
+        half=("MatMul", "Gather"),
+    ),
+    _two(
         "a constant out of range in each form",
         """f = Constant <value_float = 1e6> () fs = Constant <value_floats = [1e-9]> () a = MatMul (x, w)
             b = Mul (a, f) c = Mul (b, fs) d = Mul (c, k) y = MatMul (d, w)""",
@@ -60,13 +67,23 @@ TYPES = (
     ),
     case(
         "structure/LSTM",
+        """g (float[5,2,8] x) => (float[5,1,2,4] y, float[1,2,4] h, float[1,2,4] c) { y, h,
+            c = LSTM <hidden_size = 4> (x, w, r, b)}""",
+        {"x": _ROWS},
+        w=normal(1, 16, 8, scale=0.2),
+        r=normal(1, 16, 4, scale=0.2),
+        b=normal(1, 32, scale=0.2),
+        half=("LSTM",),
+    ),
+    case(
+        "structure/LSTM over sequences that have lengths",
         """g (float[5,2,8] x, int32[2] n) => (float[5,1,2,4] y, float[1,2,4] h, float[1,2,4] c) { y, h,
             c = LSTM <hidden_size = 4> (x, w, r, b, n)}""",
         {"x": _ROWS, "n": np.array([5, 5], np.int32)},
         w=normal(1, 16, 8, scale=0.2),
         r=normal(1, 16, 4, scale=0.2),
         b=normal(1, 32, scale=0.2),
-        half=("LSTM",),
+        full=("LSTM",),
     ),
     case(
         "structure/GRU, both ways, with a state",
@@ -76,7 +93,6 @@ TYPES = (
         w=normal(2, 12, 8, scale=0.2),
         r=normal(2, 12, 4, scale=0.2),
         b=normal(2, 24, scale=0.2),
-        half=("GRU",),
     ),
     case(
         "structure/outputs of other types",
