@@ -51,7 +51,8 @@ def target_in(folder: Path, **host: Any) -> EngineTarget:
 
 
 def definition_of(target: EngineTarget, *, converted: bool = False) -> dict[str, Any]:
-    return build_definition(target, source_files(target), SourceDigests(), converted=converted)
+    digests = {role: SourceDigests().sha256(path) for role, path in source_files(target).items()}
+    return build_definition(target, digests, converted=converted)
 
 
 @pytest.fixture

@@ -19,7 +19,7 @@ from doit.globals import Globals
 from c10.building.outcome import CompileOutcome
 from c10.corpus.target import EngineTarget
 from c10.errors import SourceError
-from c10.files.digest import FileSignature
+from c10.files.digest import FileStamp
 from c10.files.publish import settle
 from c10.plugin.description import TaskDescription
 from c10.proof.sources import SourceDigests
@@ -90,22 +90,22 @@ def adopt(task: Any, values: dict[str, Any]) -> None:
 class SourceChecker(FileChangedChecker):  # type: ignore[misc] # doit is untyped
     """doit's ``check_file_uptodate``: by content, as its own md5 checker, but each file is hashed once a run.
 
-    A file whose stat signature is the saved one is not read.
+    A file whose stat stamp is the saved one is not read.
     """
 
     def check_modified(self, file_path: str, file_stat: os.stat_result, state: Any) -> bool:
         """Return whether the content differs from the saved state."""
-        sha256, signature = state
-        if list(FileSignature.of(file_stat)) == list(signature):
+        sha256, stamp = state
+        if list(FileStamp.of(file_stat)) == list(stamp):
             return False
         return bool(_sha256(file_path) != sha256)
 
     def get_state(self, dep: str, current_state: Any) -> tuple[str, list[int]] | None:
         """Return the state to save; None where the saved one stands. Raises FileNotFoundError, as doit expects."""
-        signature = list(FileSignature.of(os.stat(dep)))  # noqa: PTH116 - a str, and on the warm path
-        if current_state and list(current_state[1]) == signature:
+        stamp = list(FileStamp.of(os.stat(dep)))  # noqa: PTH116 - a str, and on the warm path
+        if current_state and list(current_state[1]) == stamp:
             return None
-        return _sha256(dep), signature
+        return _sha256(dep), stamp
 
 
 def _sha256(path: str) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 from typing import Literal
 
@@ -25,7 +26,7 @@ from c10.errors import (
     SourceError,
     UntrustedSignatureError,
 )
-from c10.files.digest import FileDigest, FileSignature, digest_file
+from c10.files.digest import FileDigest, FileStamp, digest_file
 from c10.files.naming import ENGINE_SUFFIX, EngineFilenameSchema, EngineName
 from c10.files.sidecar import Sha256Sidecar
 from c10.proof.definition import build_definition, build_key, differences, source_files, was_converted
@@ -88,7 +89,7 @@ class Verdict:
     differences: tuple[Difference, ...] = ()
     record: BuildRecord | None = None
     sha256: str | None = None
-    stamp: FileSignature | None = None  # the record's, before anything was read
+    stamp: FileStamp | None = None  # the record's, before anything was read
 
     @property
     def reusable(self) -> bool:
@@ -110,14 +111,14 @@ def judge(
     engine_digest: Callable[[Path], FileDigest] = digest_file,
 ) -> Verdict:
     """Decide about one engine: its bytes first, then what they were built from."""
-    stamp = record_signature(target)
+    stamp = record_stamp(target)
     return replace(_judge(target, sources, engine_digest), stamp=stamp)
 
 
-def record_signature(target: EngineTarget) -> FileSignature | None:
+def record_stamp(target: EngineTarget) -> FileStamp | None:
     """Return what stat says of the build record: it changes with every build, and commits it."""
     try:
-        return FileSignature.of(target.record_path.stat())
+        return FileStamp.of(target.record_path.stat())
     except OSError:
         return None
 
@@ -130,10 +131,10 @@ def _judge(target: EngineTarget, sources: SourceDigests, engine_digest: Callable
         return intact
     record = intact.record
     try:
-        files = _current_files(target, record, sources)
-        definition = build_definition(target, files, sources, converted=was_converted(record.definition))
+        digests = _current_digests(target, record, sources)
     except SourceError as error:
         return Verdict(reason="source_unreadable", detail=error.message, record=record)
+    definition = build_definition(target, digests, converted=was_converted(record.definition))
     if build_key(definition) == record.build_key:  # the record's key is that of the record's definition
         return intact
     changed = differences(record.definition, definition)
@@ -183,7 +184,7 @@ def _check_record(engine_path: Path, digest: FileDigest, signing: SigningPolicy)
     except RecordError as error:
         return Verdict(reason="record_unreadable", detail=error.message, sha256=sha256)
     recorded = (record.sha256, record.size, record.engine_name)
-    if recorded != (sha256, digest.signature.size, engine_path.name):
+    if recorded != (sha256, digest.stamp.size, engine_path.name):
         return Verdict(reason="record_mismatch", detail=f"of {record.engine_name}", sha256=sha256)
     if signing == SigningPolicy():
         return Verdict(record=record, sha256=sha256)
@@ -212,9 +213,12 @@ def _under_another_name(engine_path: Path) -> str:
     return "; ".join(map(describe, name_differences(likest, wanted)))
 
 
-def _current_files(target: EngineTarget, record: BuildRecord, sources: SourceDigests) -> dict[str, Path]:
-    """List the sources; the ONNX is looked into only where it is not the one that the record names."""
+def _current_digests(target: EngineTarget, record: BuildRecord, sources: SourceDigests) -> dict[str, str]:
+    """Return the SHA-256 of each source, in hex, by role. Each file is read at most once. Raises SourceError.
+
+    The ONNX is searched for external data only if it differs from the recorded one.
+    """
+    sha256 = cache(sources.sha256)
     recorded = {d["name"]: d["digest"]["sha256"] for d in record.definition["resolvedDependencies"]}
-    if recorded.get("onnx") == sources.sha256(target.onnx_path):
-        return source_files(target, record.external_data())
-    return source_files(target)
+    known = record.external_data() if recorded.get("onnx") == sha256(target.onnx_path) else None
+    return {role: sha256(path) for role, path in source_files(target, known).items()}
