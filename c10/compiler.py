@@ -6,9 +6,11 @@ A thin layer: which engine is reused, and how one is built, is decided where the
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from io import StringIO
 from pathlib import Path
 from typing import Any, Final
@@ -27,7 +29,7 @@ from c10.corpus.target import EngineTarget, engine_target
 from c10.errors import C10Error, ConfigError
 from c10.host import HostCapabilities
 from c10.plugin.reporter import RunReporter
-from c10.plugin.uptodate import SourceChecker
+from c10.plugin.run_state import RunState, SourceChecker
 from c10.runtimes.protocol import CompileEngineCallable, EngineCacheEntry
 from c10.runtimes.select import builtin_runtime, choose_runtime
 from c10.tasks import engine_task
@@ -91,10 +93,14 @@ class EngineCompileSummary:
 
 
 class EngineCompiler:
-    """Compiles a corpus through doit, in this process, with a database in memory."""
+    """Compiles a corpus through doit, in this process, with a database in memory.
 
-    def __init__(self, runtime: CompileEngineCallable) -> None:
+    ``clock`` returns nanoseconds since the epoch; tests give their own.
+    """
+
+    def __init__(self, runtime: CompileEngineCallable, *, clock: Callable[[], int] = time.time_ns) -> None:
         self._runtime = runtime
+        self._clock = clock
 
     def compile_engines_for_corpus(self, request: EngineCompileRequest) -> tuple[EngineCompileResult, ...]:
         """Return one result a backbone, in order: every engine that is not proved right is built.
@@ -117,7 +123,7 @@ class EngineCompiler:
         ]
         reporter = _ResultReporter()
         with _doit_to_itself():
-            status = _run_doit(targets, self._runtime, reporter)
+            status = _run_doit(targets, self._runtime, reporter, RunState(self._clock))
         if reporter.error is not None:
             raise reporter.error
         if status:
@@ -176,7 +182,9 @@ class _ResultReporter(RunReporter):
         self.error = self.error or error or C10Error(f"{target.model_name}: {fail.get_msg().strip()}")
 
 
-def _run_doit(targets: list[EngineTarget], runtime: CompileEngineCallable, reporter: _ResultReporter) -> int:
+def _run_doit(
+    targets: list[EngineTarget], runtime: CompileEngineCallable, reporter: _ResultReporter, run: RunState
+) -> int:
     def task_engines() -> Iterator[dict[str, Any]]:
         for target in targets:
             yield engine_task(target, runtime)
@@ -185,7 +193,7 @@ def _run_doit(targets: list[EngineTarget], runtime: CompileEngineCallable, repor
         "reporter": reporter,
         "backend": "sqlite3",
         "dep_file": ":memory:",
-        "check_file_uptodate": SourceChecker,
+        "check_file_uptodate": partial(SourceChecker, run),
         "verbosity": 0,
         "default_tasks": ["engines"],
     }
