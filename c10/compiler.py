@@ -21,11 +21,11 @@ from doit.globals import Globals
 
 from c10.building import events
 from c10.building.outcome import CompileOutcome
-from c10.building.wanted import kind_of
+from c10.building.wanted import engine_targets
 from c10.corpus.config import C10ProvisioningConfig, refuse_invalid_backbone
 from c10.corpus.policy import SigningPolicy
 from c10.corpus.spec import DEFAULT_PRECISION, DEFAULT_WORKSPACE_MB, BackboneSpec, Precision
-from c10.corpus.target import EngineTarget, engine_target
+from c10.corpus.target import EngineTarget
 from c10.errors import C10Error, ConfigError
 from c10.host import HostCapabilities
 from c10.plugin.reporter import RunReporter
@@ -39,11 +39,14 @@ _RUNNING: Final = threading.Lock()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EngineCompileRequest:
-    """A corpus to compile for one host. Raises ConfigError where it makes no corpus."""
+    """A corpus to compile for one host (None: this machine). Raises ConfigError where it makes no corpus.
+
+    ``$C10_SIGNING_KEY`` names the private key, as it does for doit, in place of the one in ``signing``.
+    """
 
     backbones: tuple[BackboneSpec, ...]
     cache_root: Path
-    host: HostCapabilities
+    host: HostCapabilities | None = None
     precision: Precision = DEFAULT_PRECISION
     workspace_mb: int = DEFAULT_WORKSPACE_MB
     signing: SigningPolicy = field(default_factory=SigningPolicy)
@@ -95,11 +98,19 @@ class EngineCompileSummary:
 class EngineCompiler:
     """Compiles a corpus through doit, in this process, with a database in memory.
 
+    ``host`` is this machine as the caller knows it, for requests that name no host (None: probed for each run).
     ``clock`` returns nanoseconds since the epoch; tests give their own.
     """
 
-    def __init__(self, runtime: CompileEngineCallable, *, clock: Callable[[], int] = time.time_ns) -> None:
+    def __init__(
+        self,
+        runtime: CompileEngineCallable,
+        *,
+        host: HostCapabilities | None = None,
+        clock: Callable[[], int] = time.time_ns,
+    ) -> None:
         self._runtime = runtime
+        self._host = host
         self._clock = clock
 
     def compile_engines_for_corpus(self, request: EngineCompileRequest) -> tuple[EngineCompileResult, ...]:
@@ -108,19 +119,15 @@ class EngineCompiler:
         Raises what the runtime raised for the first engine that failed, ConfigError, HostProbeError, and
         C10Error where another run is under way in this process (doit's state is one a process).
         """
-        kind = kind_of(self._runtime, "auto", request.host)
-        targets = [
-            engine_target(
-                backbone,
-                host=request.host,
-                runtime=kind,
-                cache_root=request.cache_root,
-                precision=request.precision,
-                workspace_mb=request.workspace_mb,
-                signing=request.signing,
-            )
-            for backbone in request.backbones
-        ]
+        targets = engine_targets(
+            request.backbones,
+            cache_root=request.cache_root,
+            precision=request.precision,
+            workspace_mb=request.workspace_mb,
+            signing=request.signing,
+            host=request.host or self._host,
+            runtime=self._runtime,
+        )
         reporter = _ResultReporter()
         with _doit_to_itself():
             status = _run_doit(targets, self._runtime, reporter, RunState(self._clock))
@@ -138,7 +145,7 @@ def build_engine_compiler(config: C10ProvisioningConfig) -> EngineCompiler:
     """
     events.configure_logging()
     kind, host = choose_runtime(config.runtime, jetpack=config.jetpack)
-    return EngineCompiler(builtin_runtime(kind, host))
+    return EngineCompiler(builtin_runtime(kind, host), host=host)
 
 
 class _ResultReporter(RunReporter):

@@ -15,12 +15,13 @@ import coarse_clock
 import pytest
 from doit.globals import Globals
 from fake_runtime import FakeRuntime, planned
-from harness import MODELS, Corpus, doit, onnx_bytes, request_of
+from harness import HOST, MODELS, Corpus, doit, onnx_bytes, request_of
 
 from c10 import (
     BackboneSpec,
     BuildConfig,
     C10Error,
+    C10ProvisioningConfig,
     CompileEngineCallable,
     CompileOutcome,
     EngineBuildError,
@@ -32,6 +33,7 @@ from c10 import (
     HostProbeError,
     Sha256Sidecar,
     SourceError,
+    build_engine_compiler,
 )
 from c10.proof.record import read_record
 
@@ -322,6 +324,29 @@ def test_an_onnx_rewritten_under_the_same_stamp_while_it_is_compiled_is_no_build
     with pytest.raises(SourceError, match="expected sources that stay as they are"):
         EngineCompiler(Runtime(change), clock=coarse_clock.just_after).compile_engines_for_corpus(request_of(corpus))
     assert not list(corpus.engines.glob("*.json"))
+
+
+def test_a_request_without_a_host_is_for_this_machine(corpus: Corpus, monkeypatch: pytest.MonkeyPatch) -> None:
+    here = HostCapabilities(**HOST)
+    monkeypatch.setattr("c10.building.wanted.probe_host", lambda **_: here)
+    request = replace(request_of(corpus), host=None)
+    assert len(EngineCompiler(Runtime(write)).compile_engines_for_corpus(request)) == 3
+    assert corpus.engine("aliked").is_file()
+
+
+def test_a_compiler_of_a_configuration_knows_the_host_that_it_was_made_for(
+    corpus: Corpus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A container says its JetPack in the configuration; to probe once more without it would fail."""
+    here = HostCapabilities(**HOST)
+    asked: list[Any] = []
+    monkeypatch.setattr("c10.compiler.choose_runtime", lambda *_, jetpack: asked.append(jetpack) or ("trt", here))
+    monkeypatch.setattr("c10.compiler.builtin_runtime", lambda *_: Runtime(write, "trt"))
+    monkeypatch.delattr("c10.building.wanted.probe_host")
+    compiler = build_engine_compiler(C10ProvisioningConfig(jetpack="6.2"))
+    assert len(compiler.compile_engines_for_corpus(replace(request_of(corpus), host=None))) == 3
+    assert asked == ["6.2"]
+    assert corpus.engine("aliked").is_file()
 
 
 @pytest.mark.parametrize("cached", [False, True])
