@@ -6,9 +6,11 @@ A thin layer: which engine is reused, and how one is built, is decided where the
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from io import StringIO
 from pathlib import Path
 from typing import Any, Final
@@ -19,15 +21,15 @@ from doit.globals import Globals
 
 from c10.building import events
 from c10.building.outcome import CompileOutcome
-from c10.building.wanted import kind_of
+from c10.building.wanted import engine_targets
 from c10.corpus.config import C10ProvisioningConfig, refuse_invalid_backbone
 from c10.corpus.policy import SigningPolicy
 from c10.corpus.spec import DEFAULT_PRECISION, DEFAULT_WORKSPACE_MB, BackboneSpec, Precision
-from c10.corpus.target import EngineTarget, engine_target
+from c10.corpus.target import EngineTarget
 from c10.errors import C10Error, ConfigError
 from c10.host import HostCapabilities
 from c10.plugin.reporter import RunReporter
-from c10.plugin.uptodate import SourceChecker
+from c10.plugin.run_state import RunState, SourceChecker
 from c10.runtimes.protocol import CompileEngineCallable, EngineCacheEntry
 from c10.runtimes.select import builtin_runtime, choose_runtime
 from c10.tasks import engine_task
@@ -37,11 +39,14 @@ _RUNNING: Final = threading.Lock()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EngineCompileRequest:
-    """A corpus to compile for one host. Raises ConfigError where it makes no corpus."""
+    """A corpus to compile for one host (None: this machine). Raises ConfigError where it makes no corpus.
+
+    ``$C10_SIGNING_KEY`` names the private key, as it does for doit, in place of the one in ``signing``.
+    """
 
     backbones: tuple[BackboneSpec, ...]
     cache_root: Path
-    host: HostCapabilities
+    host: HostCapabilities | None = None
     precision: Precision = DEFAULT_PRECISION
     workspace_mb: int = DEFAULT_WORKSPACE_MB
     signing: SigningPolicy = field(default_factory=SigningPolicy)
@@ -91,10 +96,22 @@ class EngineCompileSummary:
 
 
 class EngineCompiler:
-    """Compiles a corpus through doit, in this process, with a database in memory."""
+    """Compiles a corpus through doit, in this process, with a database in memory.
 
-    def __init__(self, runtime: CompileEngineCallable) -> None:
+    ``host`` is this machine as the caller knows it, for requests that name no host (None: probed for each run).
+    ``clock`` returns nanoseconds since the epoch; tests give their own.
+    """
+
+    def __init__(
+        self,
+        runtime: CompileEngineCallable,
+        *,
+        host: HostCapabilities | None = None,
+        clock: Callable[[], int] = time.time_ns,
+    ) -> None:
         self._runtime = runtime
+        self._host = host
+        self._clock = clock
 
     def compile_engines_for_corpus(self, request: EngineCompileRequest) -> tuple[EngineCompileResult, ...]:
         """Return one result a backbone, in order: every engine that is not proved right is built.
@@ -102,22 +119,18 @@ class EngineCompiler:
         Raises what the runtime raised for the first engine that failed, ConfigError, HostProbeError, and
         C10Error where another run is under way in this process (doit's state is one a process).
         """
-        kind = kind_of(self._runtime, "auto", request.host)
-        targets = [
-            engine_target(
-                backbone,
-                host=request.host,
-                runtime=kind,
-                cache_root=request.cache_root,
-                precision=request.precision,
-                workspace_mb=request.workspace_mb,
-                signing=request.signing,
-            )
-            for backbone in request.backbones
-        ]
+        targets = engine_targets(
+            request.backbones,
+            cache_root=request.cache_root,
+            precision=request.precision,
+            workspace_mb=request.workspace_mb,
+            signing=request.signing,
+            host=request.host or self._host,
+            runtime=self._runtime,
+        )
         reporter = _ResultReporter()
         with _doit_to_itself():
-            status = _run_doit(targets, self._runtime, reporter)
+            status = _run_doit(targets, self._runtime, reporter, RunState(self._clock))
         if reporter.error is not None:
             raise reporter.error
         if status:
@@ -132,7 +145,7 @@ def build_engine_compiler(config: C10ProvisioningConfig) -> EngineCompiler:
     """
     events.configure_logging()
     kind, host = choose_runtime(config.runtime, jetpack=config.jetpack)
-    return EngineCompiler(builtin_runtime(kind, host))
+    return EngineCompiler(builtin_runtime(kind, host), host=host)
 
 
 class _ResultReporter(RunReporter):
@@ -176,7 +189,9 @@ class _ResultReporter(RunReporter):
         self.error = self.error or error or C10Error(f"{target.model_name}: {fail.get_msg().strip()}")
 
 
-def _run_doit(targets: list[EngineTarget], runtime: CompileEngineCallable, reporter: _ResultReporter) -> int:
+def _run_doit(
+    targets: list[EngineTarget], runtime: CompileEngineCallable, reporter: _ResultReporter, run: RunState
+) -> int:
     def task_engines() -> Iterator[dict[str, Any]]:
         for target in targets:
             yield engine_task(target, runtime)
@@ -185,7 +200,7 @@ def _run_doit(targets: list[EngineTarget], runtime: CompileEngineCallable, repor
         "reporter": reporter,
         "backend": "sqlite3",
         "dep_file": ":memory:",
-        "check_file_uptodate": SourceChecker,
+        "check_file_uptodate": partial(SourceChecker, run),
         "verbosity": 0,
         "default_tasks": ["engines"],
     }

@@ -20,7 +20,8 @@ from c10.errors import C10Error, RecordError, SourceError
 from c10.host import HostCapabilities
 from c10.plugin.output import tolerate_any_text
 from c10.plugin.reporter import EngineReporter
-from c10.plugin.uptodate import SOURCES, EngineUpToDate, SourceChecker
+from c10.plugin.run_state import SourceChecker, current_run
+from c10.plugin.uptodate import EngineUpToDate
 from c10.proof.definition import source_files
 from c10.proof.record import read_record
 from c10.runtimes.protocol import CompileEngineCallable
@@ -118,11 +119,12 @@ def run_build(target: EngineTarget, runtime: CompileEngineCallable | None, task:
     from c10.building.build import build_engine  # a warm run builds nothing
 
     try:
-        outcome = build_engine(target, task.verdict, SOURCES, runtime)
+        sources = current_run().sources
+        outcome = build_engine(target, task.verdict, sources, runtime)
     except C10Error as error:
         events.compile_error(target, error)
         return EngineFailed(error)
     except Exception as error:  # noqa: BLE001 - an injected runtime may raise anything: it goes to the caller whole
         events.compile_error(target, error)
         return EngineCrash(f"{target.model_name}: {type(error).__name__}: {error}", error)
-    return {**outcome.values(), "sources": SOURCES.dump(map(Path, task.file_dep))}
+    return {**outcome.values(), "sources": sources.dump(map(Path, task.file_dep))}

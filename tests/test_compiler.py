@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import subprocess
 import sys
 import threading
@@ -10,15 +11,17 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import coarse_clock
 import pytest
 from doit.globals import Globals
 from fake_runtime import FakeRuntime, planned
-from harness import MODELS, Corpus, doit, onnx_bytes, request_of
+from harness import HOST, MODELS, Corpus, doit, onnx_bytes, request_of
 
 from c10 import (
     BackboneSpec,
     BuildConfig,
     C10Error,
+    C10ProvisioningConfig,
     CompileEngineCallable,
     CompileOutcome,
     EngineBuildError,
@@ -30,6 +33,7 @@ from c10 import (
     HostProbeError,
     Sha256Sidecar,
     SourceError,
+    build_engine_compiler,
 )
 from c10.proof.record import read_record
 
@@ -278,6 +282,71 @@ def test_an_onnx_that_changes_while_it_is_compiled_is_no_build(corpus: Corpus, w
     with pytest.raises(SourceError, match=r"dinov2_vpr"):
         compile_with(corpus, Runtime(change))
     assert not list(corpus.engines.glob("*.json"))
+
+
+def source_digest(corpus: Corpus, model: str) -> str:
+    record = read_record(Path(f"{corpus.engine(model)}.json"))
+    (onnx,) = [d for d in record.definition["resolvedDependencies"] if d["name"] == "onnx"]
+    return str(onnx["digest"]["sha256"])
+
+
+@pytest.mark.parametrize("clock", [coarse_clock.just_after, coarse_clock.long_after])
+def test_a_second_run_in_a_process_uses_no_digest_of_the_first(
+    corpus: Corpus, monkeypatch: pytest.MonkeyPatch, clock: Callable[[], int]
+) -> None:
+    """The ONNX is rewritten in place and stat does not show it."""
+    coarse_clock.stop(monkeypatch)
+    compiler = EngineCompiler(Runtime(write), clock=clock)
+    compiler.compile_engines_for_corpus(request_of(corpus))
+    corpus.onnx("aliked").write_bytes(new := onnx_bytes("ALIKED"))
+    results = compiler.compile_engines_for_corpus(request_of(corpus))
+    outcomes = {result.model_name: result.outcome.value for result in results}
+    assert outcomes == {"dinov2_vpr": "REUSED", "lightglue": "REUSED", "aliked": "BUILT"}
+    assert source_digest(corpus, "aliked") == hashlib.sha256(new).hexdigest()
+
+
+@pytest.mark.parametrize("moment", ["before", "after"])
+def test_an_onnx_rewritten_under_the_same_stamp_while_it_is_compiled_is_no_build(
+    corpus: Corpus, monkeypatch: pytest.MonkeyPatch, moment: str
+) -> None:
+    """What the compiler read is not known: neither before nor after it has opened the file may a write go unseen."""
+    coarse_clock.stop(monkeypatch)
+
+    def change(onnx_path: Path, output_path: Path) -> EngineCacheEntry:
+        other = onnx_bytes(onnx_path.stem.upper())
+        if moment == "before":
+            onnx_path.write_bytes(other)
+        entry = write(onnx_path, output_path)
+        if moment == "after":
+            onnx_path.write_bytes(other)
+        return entry
+
+    with pytest.raises(SourceError, match="expected sources that stay as they are"):
+        EngineCompiler(Runtime(change), clock=coarse_clock.just_after).compile_engines_for_corpus(request_of(corpus))
+    assert not list(corpus.engines.glob("*.json"))
+
+
+def test_a_request_without_a_host_is_for_this_machine(corpus: Corpus, monkeypatch: pytest.MonkeyPatch) -> None:
+    here = HostCapabilities(**HOST)
+    monkeypatch.setattr("c10.building.wanted.probe_host", lambda **_: here)
+    request = replace(request_of(corpus), host=None)
+    assert len(EngineCompiler(Runtime(write)).compile_engines_for_corpus(request)) == 3
+    assert corpus.engine("aliked").is_file()
+
+
+def test_a_compiler_of_a_configuration_knows_the_host_that_it_was_made_for(
+    corpus: Corpus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A container says its JetPack in the configuration; to probe once more without it would fail."""
+    here = HostCapabilities(**HOST)
+    asked: list[Any] = []
+    monkeypatch.setattr("c10.compiler.choose_runtime", lambda *_, jetpack: asked.append(jetpack) or ("trt", here))
+    monkeypatch.setattr("c10.compiler.builtin_runtime", lambda *_: Runtime(write, "trt"))
+    monkeypatch.delattr("c10.building.wanted.probe_host")
+    compiler = build_engine_compiler(C10ProvisioningConfig(jetpack="6.2"))
+    assert len(compiler.compile_engines_for_corpus(replace(request_of(corpus), host=None))) == 3
+    assert asked == ["6.2"]
+    assert corpus.engine("aliked").is_file()
 
 
 @pytest.mark.parametrize("cached", [False, True])

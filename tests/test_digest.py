@@ -1,4 +1,4 @@
-"""SHA-256 of files, and the stat signature that stands for their bytes."""
+"""SHA-256 of files, and the stat stamp that stands for their bytes."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from c10.files import digest
-from c10.files.digest import CHUNK, ChangedWhileReadError, FileSignature, digest_file, open_regular
+from c10.files.digest import CHUNK, ChangedWhileReadError, FileStamp, digest_file, open_regular
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=30)
@@ -30,8 +30,8 @@ def test_digest_across_the_bounds_of_a_chunk(tmp_path: Path, size: int) -> None:
     path.write_bytes(data)
     found = digest_file(path)
     assert found.sha256 == hashlib.sha256(data).hexdigest()
-    assert found.signature == FileSignature.of(path.stat())
-    assert found.signature.size == size
+    assert found.stamp == FileStamp.of(path.stat())
+    assert found.stamp.size == size
 
 
 def test_signature_tells_a_change_whose_mtime_was_put_back(tmp_path: Path) -> None:
@@ -41,14 +41,14 @@ def test_signature_tells_a_change_whose_mtime_was_put_back(tmp_path: Path) -> No
     before = digest_file(path)
     flip_byte(path)
     after = digest_file(path)
-    assert (before.signature.size, before.signature.mtime_ns) == (after.signature.size, after.signature.mtime_ns)
+    assert (before.stamp.size, before.stamp.mtime_ns) == (after.stamp.size, after.stamp.mtime_ns)
     assert before.sha256 != after.sha256
-    assert before.signature != after.signature  # by its ctime
+    assert before.stamp != after.stamp  # by its ctime
 
 
 def test_changed_at_is_the_later_of_mtime_and_ctime() -> None:
-    assert FileSignature(1, 5, 9, 1).changed_at_ns == 9
-    assert FileSignature(1, 9, 5, 1).changed_at_ns == 9
+    assert FileStamp(1, 5, 9, 1).changed_at_ns == 9
+    assert FileStamp(1, 9, 5, 1).changed_at_ns == 9
 
 
 def test_a_file_that_grows_under_the_read_has_no_digest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

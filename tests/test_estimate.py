@@ -25,7 +25,7 @@ def target(folder: Path, model: str = "aliked", **host: str) -> EngineTarget:
 
 def built(target: EngineTarget, duration_s: float, day: int = 1) -> None:
     """Record a build of a target."""
-    definition = build_definition(target, {"onnx": target.onnx_path}, SourceDigests(), converted=False)
+    definition = build_definition(target, {"onnx": SourceDigests().sha256(target.onnx_path)}, converted=False)
     record = BuildRecord(
         engine_name=target.engine_path.name,
         sha256="0" * 64,

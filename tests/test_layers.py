@@ -22,6 +22,7 @@ ONNX = {"onnx", "numpy"}
 #: Who knows doit. Nothing else does, and nothing else imports one of these.
 DOIT_LAYER = {
     "c10.tasks",
+    "c10.plugin.run_state",
     "c10.plugin.uptodate",
     "c10.plugin.reporter",
     "c10.compiler",

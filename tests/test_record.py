@@ -52,7 +52,8 @@ def target_in(folder: Path, **host: Any) -> EngineTarget:
 
 
 def definition_of(target: EngineTarget, *, converted: bool = False) -> dict[str, Any]:
-    return build_definition(target, source_files(target), SourceDigests(), converted=converted)
+    digests = {role: SourceDigests().sha256(path) for role, path in source_files(target).items()}
+    return build_definition(target, digests, converted=converted)
 
 
 @pytest.fixture
@@ -236,7 +237,7 @@ def test_a_record_without_digests_of_pieces_is_still_reused(built: EngineTarget,
         details["c10_pieces"] = None
     built.record_path.write_text(json.dumps(statement), "utf-8")
     assert read_record(built.record_path).pieces is None
-    assert judge(built, SourceDigests()).reusable
+    assert isinstance(judge(built, SourceDigests()), Proof)
 
 
 @pytest.mark.parametrize(
@@ -266,7 +267,7 @@ def test_digests_of_pieces_that_cannot_be_are_a_record_error(
     with pytest.raises(RecordError, match=problem):
         parse_record(json.dumps(statement).encode(), built.record_path)
     built.record_path.write_text(json.dumps(statement), "utf-8")
-    assert not judge(built, SourceDigests()).reusable
+    assert isinstance(judge(built, SourceDigests()), Refusal)
 
 
 @pytest.mark.parametrize("field", ["_type", "predicateType"])

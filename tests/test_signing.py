@@ -6,6 +6,7 @@ import base64
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from dataclasses import replace
@@ -17,6 +18,7 @@ from fake_runtime import planned
 from harness import TESTS, Corpus, Run, flip_byte, request_of, run, snapshot
 from pem_keys import KeyPair, make_keys, openssl
 
+import c10
 from c10 import (
     ConfigError,
     EngineCompiler,
@@ -101,10 +103,49 @@ def test_a_device_without_the_private_key_reuses_what_is_signed(corpus: Corpus, 
     assert set(again.outcomes.values()) == {"REUSED"}
 
 
-def test_the_environment_names_the_key(corpus: Corpus, keys: KeyPair, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_environment_names_the_key(
+    corpus: Corpus, keys: KeyPair, monkeypatch: pytest.MonkeyPatch, driver: Any
+) -> None:
     monkeypatch.setenv("C10_SIGNING_KEY", str(keys.private))
-    built(require(corpus, keys))
+    first = run(driver, require(corpus, keys))
+    assert set(first.outcomes.values()) == {"BUILT"}, first.error
     check(corpus, SigningPolicy(require_signature=True, trusted_keys=(keys.public,)))
+
+
+def test_doit_and_engine_compiler_sign_alike_with_the_key_of_the_environment(
+    corpus: Corpus, keys: KeyPair, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("C10_SIGNING_KEY", str(keys.private))
+    made = {}
+    for driver in ("EngineCompiler", "doit"):
+        shutil.rmtree(corpus.engines, ignore_errors=True)
+        assert set(run(driver, corpus).outcomes.values()) == {"BUILT"}
+        engine, record, envelope = (path.read_bytes() for path in engine_files(corpus))
+        document = json.loads(envelope)
+        assert base64.b64decode(document.pop("payload")) == record
+        (signature,) = document["signatures"]
+        assert signature.pop("sig")
+        made[driver] = engine, timeless(json.loads(record)), document
+        before = snapshot(corpus.engines)
+        for other in ("doit", "EngineCompiler"):
+            again = run(other, corpus)
+            assert set(again.outcomes.values()) == {"REUSED"}, f"built by {driver}, then {other}"
+            assert again.calls == []
+        assert snapshot(corpus.engines) == before
+    assert made["doit"] == made["EngineCompiler"]
+
+
+def timeless(value: Any) -> Any:
+    """Leave out of a record how long the build took, and when it was."""
+    if isinstance(value, dict):
+        return {k: timeless(v) for k, v in value.items() if not re.search("(?i)duration|started|finished", k)}
+    return value
+
+
+def test_one_place_reads_the_environment_for_the_signing_policy() -> None:
+    sources = Path(c10.__file__).parent.rglob("*.py")
+    callers = [path.name for path in sources if ".with_environment()" in path.read_text("utf-8")]
+    assert callers == ["wanted.py"]
 
 
 def test_without_a_list_of_trusted_keys_its_own_signature_counts(

@@ -9,13 +9,14 @@ import time
 from pathlib import Path
 from typing import Any
 
+import coarse_clock
 import pytest
 from harness import MODELS, Corpus, onnx_with_external_data, run
 from hypothesis import given
 from hypothesis import strategies as st
 
 from c10.errors import SourceError
-from c10.files.digest import FileDigest, FileSignature, digest_file
+from c10.files.digest import FileDigest, FileStamp, digest_file
 from c10.proof.definition import source_files
 from c10.proof.sources import SourceDigests
 
@@ -31,11 +32,11 @@ class Counting:
         return digest_file(path)
 
 
-class Rested(Counting):
+class AtRest(Counting):
     """Reads files as if their last change were long ago."""
 
     def __call__(self, path: Path) -> FileDigest:
-        return super().__call__(path)._replace(lasting=True)
+        return super().__call__(path)._replace(reusable_later=True)
 
 
 def sha256(path: Path) -> str:
@@ -49,8 +50,8 @@ def source(tmp_path: Path) -> Path:
     return path
 
 
-def test_a_source_that_stands_is_read_once(source: Path) -> None:
-    counting = Rested()
+def test_a_source_at_rest_is_read_once(source: Path) -> None:
+    counting = AtRest()
     digests = SourceDigests(counting)
     assert {digests.sha256(source) for _ in range(5)} == {sha256(source)}
     assert counting.read == [source]
@@ -76,11 +77,19 @@ def test_a_source_replaced_by_another_file_is_read_again(source: Path, tmp_path:
     assert digests.sha256(source) == sha256(source)
 
 
+def test_a_source_rewritten_under_the_same_stamp_is_read_again(source: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    coarse_clock.stop(monkeypatch)
+    digests = SourceDigests(clock=coarse_clock.just_after)
+    old = digests.sha256(source)
+    source.write_bytes(b"WEIGHTS")
+    assert digests.sha256(source) == sha256(source) != old
+
+
 def test_a_later_run_trusts_what_stood_long_enough(source: Path) -> None:
-    first = SourceDigests(Rested())
+    first = SourceDigests(AtRest())
     first.sha256(source)
     known = first.dump([source])
-    assert known == {str(source): [sha256(source), list(FileSignature.of(source.stat()))]}
+    assert known == {str(source): [sha256(source), list(FileStamp.of(source.stat()))]}
     counting = Counting()
     later = SourceDigests(counting)
     later.learn(known)
@@ -95,16 +104,16 @@ def test_a_file_hashed_just_after_it_was_written_is_not_trusted_later(source: Pa
 
 
 def test_a_signature_rests_two_seconds_after_the_last_change(source: Path) -> None:
-    signature = FileSignature.of(source.stat())
-    assert not signature.rested(time.time_ns())
-    assert signature.rested(signature.changed_at_ns + 2_000_000_001)
-    assert not signature.rested(signature.changed_at_ns - 10**12)  # a clock that was set back
+    stamp = FileStamp.of(source.stat())
+    assert not stamp.at_rest(time.time_ns())
+    assert stamp.at_rest(stamp.changed_at_ns + 2_000_000_001)
+    assert not stamp.at_rest(stamp.changed_at_ns - 10**12)  # a clock that was set back
 
 
 def test_what_is_remembered_of_another_file_does_not_count(source: Path) -> None:
     digests = SourceDigests()
-    signature = FileSignature.of(source.stat())
-    digests.learn({str(source): ["0" * 64, list(signature._replace(inode=signature.inode + 1))]})
+    stamp = FileStamp.of(source.stat())
+    digests.learn({str(source): ["0" * 64, list(stamp._replace(inode=stamp.inode + 1))]})
     assert digests.sha256(source) == sha256(source)
 
 
@@ -123,13 +132,13 @@ def test_garbage_that_is_remembered_is_ignored(garbage: dict[str, Any]) -> None:
 
 
 def test_an_own_finding_wins_over_what_is_remembered(source: Path) -> None:
-    digests = SourceDigests(Rested())
+    digests = SourceDigests(AtRest())
     digests.sha256(source)
-    digests.learn({str(source): ["0" * 64, list(FileSignature.of(source.stat()))]})
+    digests.learn({str(source): ["0" * 64, list(FileStamp.of(source.stat()))]})
     assert digests.sha256(source) == sha256(source)
 
 
-@pytest.mark.parametrize("method", ["sha256", "signature"])
+@pytest.mark.parametrize("method", ["sha256", "stamp"])
 def test_a_source_that_is_not_there_says_what_to_do(tmp_path: Path, method: str) -> None:
     with pytest.raises(SourceError, match="expected a readable file, got No such file or directory") as raised:
         getattr(SourceDigests(), method)(tmp_path / "none.onnx")
@@ -140,18 +149,6 @@ def test_a_source_that_is_not_there_says_what_to_do(tmp_path: Path, method: str)
 def test_a_directory_is_no_source(tmp_path: Path) -> None:
     with pytest.raises(SourceError):
         SourceDigests().sha256(tmp_path)
-
-
-def test_stands_asks_the_file_again(source: Path) -> None:
-    digests = SourceDigests()
-    signature = digests.signature(source)
-    assert not digests.stands(source, signature)  # not hashed yet
-    digests.sha256(source)
-    assert digests.stands(source, signature)
-    source.write_bytes(b"changed!")
-    assert not digests.stands(source, signature)
-    source.unlink()
-    assert not digests.stands(source, signature)
 
 
 def recorded(corpus: Corpus, model: str) -> list[str]:

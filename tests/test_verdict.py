@@ -24,7 +24,7 @@ from c10.files.sidecar import Sha256Sidecar
 from c10.host import HostCapabilities
 from c10.proof.record import read_record
 from c10.proof.sources import SourceDigests
-from c10.proof.verdict import _WORDS, SIDECAR_REASONS, Proof, Refusal, Verdict, check_bytes, judge, record_signature
+from c10.proof.verdict import _WORDS, SIDECAR_REASONS, Proof, Refusal, Verdict, check_bytes, judge, record_stamp
 
 NAMES = ("model", "other")
 INTACT = "intact, and built from exactly these inputs"
@@ -81,7 +81,7 @@ def test_an_engine_that_is_right_is_a_proof(cache: Cache) -> None:
     assert isinstance(proof, Proof)
     assert proof.record == read_record(target.record_path)
     assert proof.sha256 == proof.record.sha256 == Sha256Sidecar.read(target.engine_path)
-    assert proof.stamp == record_signature(target.engine_path)
+    assert proof.stamp == record_stamp(target.engine_path)
     assert str(proof) == INTACT
     assert check_bytes(target.engine_path) == proof
 
@@ -220,7 +220,7 @@ def test_an_engine_that_is_not_right_is_refused_with_its_reason(cache: Cache, wh
         assert refusal.detail == "" or reason == "source_unreadable"
     assert (refusal.sha256 is not None) == ("sha256" in found)
     assert refusal.record == (record if "record" in found else None)
-    assert refusal.stamp == record_signature(target.engine_path)
+    assert refusal.stamp == record_stamp(target.engine_path)
     assert (refusal.differences != ()) == (reason == "inputs_changed")
 
 

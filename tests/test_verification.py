@@ -9,8 +9,10 @@ from collections.abc import Callable
 from concurrent.futures import wait
 from io import StringIO
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+from doit.globals import Globals
 from doit.task import dict_to_task
 from fake_runtime import planned
 from harness import MODELS, Corpus, Run, flip_byte, run
@@ -18,7 +20,7 @@ from harness import MODELS, Corpus, Run, flip_byte, run
 from c10.files import digest as digest_module
 from c10.files.digest import FileDigest, digest_file
 from c10.plugin.reporter import RunReporter
-from c10.plugin.uptodate import VERIFIER
+from c10.plugin.run_state import SourceChecker, current_run
 from c10.proof import verification
 from c10.proof.verification import EngineVerifier
 from c10.tasks import engine_tasks
@@ -241,8 +243,6 @@ def test_only_the_selected_engines_are_hashed_ahead(
     made = engine_tasks(corpus.folder / "backbones.toml", host=host, runtime=runtime)
     tasks = {f"engines:{d['name']}": dict_to_task({**d, "name": f"engines:{d['name']}"}) for d in made}
     tasks["engines"] = dict_to_task({"name": "engines", "actions": None, "task_dep": list(tasks)})
-    try:
-        RunReporter(StringIO(), {}).initialize(tasks, [selected])
-        assert sorted(VERIFIER._ahead) == sorted(corpus.engine(name) for name in expected)
-    finally:
-        VERIFIER.forget()
+    monkeypatch.setattr(Globals, "dep_manager", SimpleNamespace(checker=SourceChecker()))
+    RunReporter(StringIO(), {}).initialize(tasks, [selected])
+    assert sorted(current_run().engines._ahead) == sorted(corpus.engine(name) for name in expected)

@@ -8,11 +8,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timezone
-from pathlib import Path
 from typing import Any
 
 from c10.building import events
@@ -24,14 +22,14 @@ from c10.building.sign import open_signing_key, publish_signature
 from c10.conversion.report import NetworkReport
 from c10.corpus.target import EngineTarget
 from c10.errors import C10Error, SourceError
-from c10.files.digest import FileSignature
 from c10.files.locks import held, lock_path
 from c10.files.pieces import listening
 from c10.files.publish import publish, remove_orphans, settle, unpublish
 from c10.proof.definition import build_definition, build_key, source_files
 from c10.proof.record import BuildRecord
+from c10.proof.snapshot import SourceSnapshot
 from c10.proof.sources import SourceDigests
-from c10.proof.verdict import Proof, Refusal, Verdict, check_bytes, judge, record_signature
+from c10.proof.verdict import Proof, Refusal, Verdict, check_bytes, judge, record_stamp
 from c10.runtimes.calibration import refuse_missing_cache
 from c10.runtimes.isolated import IsolatedRuntime
 from c10.runtimes.protocol import BuildProgress, CompileEngineCallable
@@ -86,7 +84,7 @@ def _build(
 ) -> BuildOutcome:
     signing_key = open_signing_key(target.signing)  # before minutes are spent on what could not be signed
     with held(lock_path(target.engine_path), _say_waiting(target)) as lock:
-        if refusal.reason != "forced" and record_signature(target.engine_path) != refusal.stamp:
+        if refusal.reason != "forced" and record_stamp(target.engine_path) != refusal.stamp:
             # Another process was here meanwhile.
             verdict = judge(target, sources)
             if isinstance(verdict, Proof):
@@ -114,18 +112,20 @@ def _compile(
 ) -> BuildRecord:
     if target.build_config.options.calibration_cache is not None:
         refuse_missing_cache(target.build_config.options.calibration_cache)
-    before = {target.onnx_path: sources.signature(target.onnx_path)}  # before it is asked what else it names
+    snapshot = SourceSnapshot(sources)
+    snapshot.add(target.onnx_path)  # before it is asked which files it names
     files = source_files(target)
-    before = {path: sources.signature(path) for path in files.values()} | before
+    for path in files.values():
+        snapshot.add(path)
     progress = CHANNEL.callback(target.model_name)
     started, clock = datetime.now(timezone.utc), time.perf_counter()
-    with _hashing(files, sources), listening(target.engine_path) as published:
+    with snapshot.hashing(), listening(target.engine_path) as published:
         entry = runtime.compile_engine(target.onnx_path, target.build_config, target.engine_path, progress=progress)
         duration, finished = time.perf_counter() - clock, datetime.now(timezone.utc)
     network = getattr(entry, "network", None) or NetworkReport(types_from="injected runtime")
     engine = published_engine(target, entry, published)
-    definition = build_definition(target, files, sources, converted=network.converted)
-    _refuse_changed(target, sources, before)
+    _refuse_changed(target, snapshot)
+    definition = build_definition(target, snapshot.by_role(files), converted=network.converted)
     record = BuildRecord(
         engine_name=target.engine_path.name,
         sha256=engine.sha256,
@@ -143,19 +143,6 @@ def _compile(
     return record
 
 
-@contextmanager
-def _hashing(files: dict[str, Path], sources: SourceDigests) -> Iterator[None]:
-    """Hash the sources while the compiler runs, on another core; what changed meanwhile is refused afterwards.
-
-    Raises SourceError where one of them cannot be read.
-    """
-    with ThreadPoolExecutor(1) as pool:
-        hashed = [pool.submit(sources.sha256, path) for path in dict.fromkeys(files.values())]
-        yield
-        for digest in hashed:
-            digest.result()
-
-
 def _commit(target: EngineTarget, record: BuildRecord, signing_key: PrivateKey | None) -> None:
     content = record.to_json()
     publish(target.record_path, content)
@@ -165,12 +152,11 @@ def _commit(target: EngineTarget, record: BuildRecord, signing_key: PrivateKey |
         publish_signature(target.engine_path, content, signing_key)
 
 
-def _refuse_changed(target: EngineTarget, sources: SourceDigests, before: dict[Path, FileSignature]) -> None:
-    changed = [str(path) for path, signature in before.items() if not sources.stands(path, signature)]
-    if changed:
+def _refuse_changed(target: EngineTarget, snapshot: SourceSnapshot) -> None:
+    if changed := snapshot.changed():
         raise SourceError(
             f"{target.model_name}: compile: expected sources that stay as they are, "
-            f"got a change of {', '.join(changed)}",
+            f"got a change of {', '.join(map(str, changed))}",
             remedy="Run `doit engines` again once nothing writes to them.",
         )
 

@@ -1,12 +1,18 @@
-"""The composition root: configuration + machine → the engines that are wanted. May import all that knows not doit."""
+"""The composition root: corpus + machine + environment → the engines to have. May import all that knows not doit.
+
+doit, EngineCompiler, the commands and the image all come here for host, runtime, signing policy and targets, so they
+cannot differ in them.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from c10.building import events
 from c10.corpus.config import C10ProvisioningConfig, build_backbone_specs
-from c10.corpus.spec import RuntimeChoice, RuntimeKind
+from c10.corpus.policy import SigningPolicy
+from c10.corpus.spec import BackboneSpec, Precision, RuntimeChoice, RuntimeKind
 from c10.corpus.target import EngineTarget, engine_target
 from c10.host import HostCapabilities, probe_host
 from c10.runtimes.protocol import CompileEngineCallable
@@ -20,39 +26,80 @@ def corpus_targets(
     runtime: CompileEngineCallable | None = None,
     warn: bool = True,
 ) -> list[EngineTarget]:
-    """Return the engines that a corpus wants on a host, in order. Raises ConfigError and HostProbeError.
+    """Return the engines of a configuration on a host, in order. Raises ConfigError and HostProbeError.
 
-    ``warn``: log what is allowed and probably not meant.
+    ``host`` None: this machine. ``runtime`` None: c10's own. ``warn``: log what is allowed and probably a mistake.
     """
     if not isinstance(config, C10ProvisioningConfig):
         config = C10ProvisioningConfig.load(config)
-    if not config.backbones:
+    return engine_targets(
+        build_backbone_specs(config),
+        cache_root=config.cache_root,
+        precision=config.precision,
+        workspace_mb=config.workspace_mb,
+        signing=config.signing,
+        choice=config.runtime,
+        jetpack=config.jetpack,
+        host=host,
+        runtime=runtime,
+        warn=warn,
+    )
+
+
+def engine_targets(
+    backbones: Sequence[BackboneSpec],
+    *,
+    cache_root: Path,
+    precision: Precision,
+    workspace_mb: int,
+    signing: SigningPolicy,
+    choice: RuntimeChoice = "auto",
+    jetpack: str | None = None,
+    host: HostCapabilities | None = None,
+    runtime: CompileEngineCallable | None = None,
+    warn: bool = True,
+) -> list[EngineTarget]:
+    """Return the engines of these backbones on a host, in order; the arguments are those of ``corpus_targets``.
+
+    ``jetpack``: what a container says about the JetPack that it cannot find. Raises ConfigError and HostProbeError.
+    """
+    if not backbones:
         return []
-    if runtime is None:
-        kind, host = choose_runtime(config.runtime, host, jetpack=config.jetpack)
-    else:
-        host = host or probe_host(jetpack=config.jetpack)
-        kind = kind_of(runtime, config.runtime, host)
-    signing = config.signing.with_environment()
+    kind, host = _kind_and_host(runtime, choice, host, jetpack)
+    policy = signing_policy(signing)
     targets = [
         engine_target(
             spec,
             host=host,
             runtime=kind,
-            cache_root=config.cache_root,
-            precision=config.precision,
-            workspace_mb=config.workspace_mb,
-            signing=signing,
+            cache_root=cache_root,
+            precision=precision,
+            workspace_mb=workspace_mb,
+            signing=policy,
         )
-        for spec in build_backbone_specs(config)
+        for spec in backbones
     ]
     for target in targets if warn else ():
         _warn_of_small_memory(target)
     return targets
 
 
-def kind_of(runtime: CompileEngineCallable, choice: RuntimeChoice, host: HostCapabilities) -> RuntimeKind:
-    """Return whose engines an injected runtime makes: what it says itself, else the configuration, else the host."""
+def signing_policy(stated: SigningPolicy) -> SigningPolicy:
+    """Return the policy of a run: the stated one, with the private key that the environment names, if it names one."""
+    return stated.with_environment()
+
+
+def _kind_and_host(
+    runtime: CompileEngineCallable | None, choice: RuntimeChoice, host: HostCapabilities | None, jetpack: str | None
+) -> tuple[RuntimeKind, HostCapabilities]:
+    if runtime is None:
+        return choose_runtime(choice, host, jetpack=jetpack)
+    host = host or probe_host(jetpack=jetpack)
+    return _kind_of(runtime, choice, host), host
+
+
+def _kind_of(runtime: CompileEngineCallable, choice: RuntimeChoice, host: HostCapabilities) -> RuntimeKind:
+    """Return the kind that an injected runtime states itself, otherwise the configuration, otherwise the host."""
     said = getattr(runtime, "kind", None)
     if said in {"trt", "rtx"}:
         return "rtx" if said == "rtx" else "trt"

@@ -185,9 +185,10 @@ def _changes(near: StoredEngine, target: EngineTarget, sources: SourceDigests) -
     named = name_differences(near.name, EngineFilenameSchema.parse(target.engine_path))
     try:
         record = read_record(record_path(near.engine_path))
-        definition = build_definition(target, source_files(target), sources, converted=was_converted(record.definition))
+        digests = {role: sources.sha256(path) for role, path in source_files(target).items()}
     except (OSError, RecordError, SourceError):
         return named
+    definition = build_definition(target, digests, converted=was_converted(record.definition))
     told = {*NAMED.values(), "runtime.onnx_parser"}
     recorded = [d for d in differences(record.definition, definition) if d.key not in told]
     return (*named, *(d for d in recorded if not _is_unstated(d, target.host)))

@@ -10,12 +10,12 @@ from pathlib import Path
 
 from c10.cache.inventory import Finding, Inventory, cache_directories, examine, take_inventory
 from c10.corpus.policy import SigningPolicy
-from c10.files.digest import FileDigest, FileSignature
+from c10.files.digest import FileDigest, FileStamp
 from c10.proof.verification import EngineVerifier
 
 
 class EngineReader:
-    """Digests of engines; one that is asked for twice is read twice only where it changed meanwhile."""
+    """Digests of engines; an engine that is asked for twice is read twice only if it may have changed."""
 
     def __init__(self, signing: SigningPolicy | None = None) -> None:
         self._signing = signing
@@ -26,7 +26,7 @@ class EngineReader:
         """Return the digest of the engine's bytes as they are now. Raises OSError."""
         place = Path(os.path.realpath(engine_path))  # Path.resolve raises RuntimeError of a loop before Python 3.13
         known = self._known.get(place)
-        if known is None or FileSignature.of(engine_path.stat()) != known.signature:
+        if known is None or not known.is_of(FileStamp.of(engine_path.stat())):
             known = self._known[place] = self._verifier.digest(engine_path)
         return known
 
@@ -39,7 +39,7 @@ class EngineReader:
     @property
     def bytes_read(self) -> int:
         """How many bytes were hashed and are still as they were."""
-        return sum(digest.signature.size for digest in self._known.values())
+        return sum(digest.stamp.size for digest in self._known.values())
 
 
 def cache_inventories(cache_root: Path) -> list[Inventory]:

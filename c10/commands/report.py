@@ -13,6 +13,7 @@ from typing import Any
 
 from doit.exceptions import InvalidCommand
 
+from c10.building.wanted import signing_policy
 from c10.cache.inventory import Finding, Inventory
 from c10.commands import documents
 from c10.commands.base import (
@@ -78,7 +79,7 @@ class EnginesReport(EngineCommand):
 
 def make_report(config: C10ProvisioningConfig | None, directories: Sequence[Path], config_file: str) -> dict[str, Any]:
     """Return the report as the JSON document that the page is made of. Raises C10Error."""
-    reader = EngineReader(None if config is None else config.signing.with_environment())
+    reader = EngineReader(None if config is None else signing_policy(config.signing))
     if config is not None and not directories:
         inventories = cache_inventories(config.cache_root)
     else:

@@ -12,6 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
+from c10.building.wanted import signing_policy
 from c10.cache.inventory import Finding, Inventory, cache_directories
 from c10.cache.quarantine import Quarantine
 from c10.commands import documents
@@ -135,7 +136,7 @@ def _corpus(file: str, arguments: Sequence[str]) -> C10ProvisioningConfig | None
 def _signing(corpus: C10ProvisioningConfig | None, arguments: Sequence[str]) -> SigningPolicy | None:
     """Return a run's policy: of the corpus, or of the backbones.toml whose cache_root is read; a bare DIR has none."""
     config = corpus or (None if arguments else default_config())
-    return config.signing.with_environment() if config else None
+    return signing_policy(config.signing) if config else None
 
 
 def _inventories(corpus: C10ProvisioningConfig | None, arguments: Sequence[str]) -> list[Inventory]:

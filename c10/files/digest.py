@@ -1,4 +1,4 @@
-"""SHA-256 of files, and the signature that tells whether a file changed since. May import nothing of c10."""
+"""SHA-256 of files, and the stamp by which a later change is noticed. May import nothing of c10."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import os
 import re
 import stat
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -18,10 +19,10 @@ _RACY_NS: Final = 2_000_000_000
 HEX_DIGEST: Final = re.compile(r"[0-9a-f]{64}")
 
 
-class FileSignature(NamedTuple):
-    """What stat says of a file's content: equal signatures, same bytes, where the file was ``rested``.
+class FileStamp(NamedTuple):
+    """What stat says about a file. Equal stamps mean equal bytes only if the file was ``at_rest`` when it was read.
 
-    ctime_ns is in it because mtime can be set back and ctime cannot.
+    ctime_ns is included because a program can set mtime back, and not ctime.
     """
 
     size: int
@@ -30,8 +31,8 @@ class FileSignature(NamedTuple):
     inode: int
 
     @classmethod
-    def of(cls, status: os.stat_result) -> FileSignature:
-        """Return the signature out of a stat result."""
+    def of(cls, status: os.stat_result) -> FileStamp:
+        """Return the stamp out of a stat result."""
         return cls(status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino)
 
     @property
@@ -39,23 +40,28 @@ class FileSignature(NamedTuple):
         """The latest moment at which content or metadata changed, nanoseconds since the epoch."""
         return max(self.mtime_ns, self.ctime_ns)
 
-    def rested(self, now_ns: int) -> bool:
-        """Whether the last change is so far back that any later one shows in the signature.
+    def at_rest(self, now_ns: int) -> bool:
+        """Whether the last change is long enough ago that any later change gives another stamp.
 
-        ``now_ns`` is the time before the file was read, in nanoseconds since the epoch.
+        ``now_ns``: the time before the file was read, nanoseconds since the epoch.
         """
         return now_ns - self.changed_at_ns > _RACY_NS
 
 
 class FileDigest(NamedTuple):
-    """A file's SHA-256 in hex, and the signature that it had while it was read.
+    """A file's SHA-256 in hex, and the stamp that the file had while it was read.
 
-    ``lasting`` says that the digest is that of any file with this signature, not only of this one read.
+    ``reusable_later``: the file had been unchanged for 2 s, so an equal stamp later means equal bytes. If false,
+    use the digest once and read the file again. Ask ``is_of`` before a digest is used a second time.
     """
 
     sha256: str
-    signature: FileSignature
-    lasting: bool = True
+    stamp: FileStamp
+    reusable_later: bool
+
+    def is_of(self, stamp: FileStamp) -> bool:
+        """Whether a file at the same path that has this stamp now still has this digest."""
+        return self.reusable_later and self.stamp == stamp
 
 
 class ChangedWhileReadError(OSError):
@@ -93,23 +99,24 @@ def read_regular(path: Path, most: int) -> bytes:
     return content
 
 
-def digest_file(path: Path) -> FileDigest:
+def digest_file(path: Path, clock: Callable[[], int] = time.time_ns) -> FileDigest:
     """Read and hash every byte of a regular file, in constant memory.
 
+    ``clock`` returns nanoseconds since the epoch; tests give their own.
     Raises OSError (ChangedWhileReadError where the file changed under the read).
     """
     descriptor = open_regular(path)
     try:
-        started_ns = time.time_ns()
-        before = FileSignature.of(os.fstat(descriptor))
+        started_ns = clock()
+        before = FileStamp.of(os.fstat(descriptor))
         sha256 = hashlib.sha256()
         buffer = bytearray(min(CHUNK, max(before.size, 1)))
         view = memoryview(buffer)
         while count := os.readv(descriptor, [buffer]):
             sha256.update(view[:count])
-        after = FileSignature.of(os.fstat(descriptor))
+        after = FileStamp.of(os.fstat(descriptor))
     finally:
         os.close(descriptor)
     if before != after:
         raise ChangedWhileReadError(f"{path}: changed while it was read")
-    return FileDigest(sha256.hexdigest(), after, after.rested(started_ns))
+    return FileDigest(sha256.hexdigest(), after, after.at_rest(started_ns))

@@ -83,7 +83,7 @@ def _is_task_data(data: Any) -> bool:
 
 
 def _is_file_state(state: Any) -> bool:
-    return isinstance(state, list) and len(state) == 2 and isinstance(state[1], list)  # noqa: PLR2004 - SHA-256, signature
+    return isinstance(state, list) and len(state) == 2 and isinstance(state[1], list)  # noqa: PLR2004 - SHA-256, stamp
 
 
 def _is_not_writable(error: Exception) -> bool:

@@ -1,5 +1,5 @@
 """What becomes of the engines of a run: counted, logged and told. May import doit, display, estimate,
-events, interruption, outcome, output, target, tidy and uptodate.
+events, interruption, outcome, output, run_state, target, tidy and uptodate.
 
 ``RunReporter`` does what every run needs (hash ahead, count, log events); ``EngineReporter`` also tells a
 person, one line an engine and one for the whole run. Tasks that are not engines show as doit shows them.
@@ -21,7 +21,8 @@ from c10.corpus.target import EngineTarget
 from c10.plugin.display import Display, make_display
 from c10.plugin.interruption import is_interrupted, show_no_traceback
 from c10.plugin.output import Output
-from c10.plugin.uptodate import VERIFIER, target_of
+from c10.plugin.run_state import current_run
+from c10.plugin.uptodate import target_of
 
 GROUP = "engines"
 
@@ -47,7 +48,7 @@ class RunReporter(ConsoleReporter):  # type: ignore[misc] # doit is untyped
         self._waiting = {name: target for name in needed if (target := target_of(tasks[name]))}
         self._has_engines |= bool(self._waiting)
         self._folders = {target.engine_path.parent for target in self._waiting.values()}
-        VERIFIER.prefetch(target.engine_path for target in self._waiting.values())
+        current_run().engines.prefetch(target.engine_path for target in self._waiting.values())
 
     def add_success(self, task: Any) -> None:
         """Count an engine that was built, here or meanwhile by another process."""
@@ -92,7 +93,7 @@ class RunReporter(ConsoleReporter):  # type: ignore[misc] # doit is untyped
         """Tidy up after dead processes, and log the summary."""
         from c10.cache.tidy import tidy  # not needed to list tasks
 
-        VERIFIER.forget()
+        current_run().engines.forget()
         tidy(sorted(self._folders))
         super().complete_run()
         if self._has_engines:
@@ -152,7 +153,7 @@ class EngineReporter(RunReporter):
         self._saved_s += saved_s
         size = _size(values["size"])
         if outcome is CompileOutcome.REUSED:
-            verified = VERIFIER.seconds(target.engine_path)
+            verified = current_run().engines.seconds(target.engine_path)
             detail = f"{size} verified in {verified:.2f} s"
         else:
             network = f", {values['network']}" if values["network"] else ""

@@ -8,27 +8,18 @@ are reused.
 
 from __future__ import annotations
 
-import os
 from inspect import Parameter, Signature
 from types import SimpleNamespace
 from typing import Any, Final
 
-from doit.dependency import FileChangedChecker
 from doit.globals import Globals
 
 from c10.building.outcome import CompileOutcome
 from c10.corpus.target import EngineTarget
-from c10.errors import SourceError
-from c10.files.digest import FileSignature
 from c10.files.publish import settle
 from c10.plugin.description import TaskDescription
-from c10.proof.sources import SourceDigests
+from c10.plugin.run_state import current_run
 from c10.proof.verdict import Proof, Verdict, judge
-from c10.proof.verification import EngineVerifier
-
-#: One a process: doit makes its file checker without arguments, and no file is to be read twice in a run.
-SOURCES = SourceDigests()
-VERIFIER = EngineVerifier()
 
 
 class EngineUpToDate:
@@ -43,9 +34,10 @@ class EngineUpToDate:
 
     def __call__(self, task: Any, values: dict[str, Any]) -> bool:
         """Return whether the engine may be reused; the action finds the verdict on the task."""
+        run = current_run()
         if isinstance(known := values.get("sources"), dict):
-            SOURCES.learn(known)
-        verdict = self._verdict = judge(self.target, SOURCES, VERIFIER.digest)
+            run.sources.learn(known)
+        verdict = self._verdict = judge(self.target, run.sources, run.engine_digest)
         task.verdict = verdict
         task.meta = TaskDescription(self.target, verdict)
         if isinstance(verdict, Proof):
@@ -71,7 +63,7 @@ def reused_values(proof: Proof, file_dep: Any) -> dict[str, Any]:
     return {
         "outcome": CompileOutcome.REUSED.value,
         "sha256": proof.sha256,
-        "sources": SOURCES.dump(file_dep),
+        "sources": current_run().sources.dump(file_dep),
     }
 
 
@@ -86,33 +78,3 @@ def adopt(task: Any, values: dict[str, Any]) -> None:
     if database.get_status(question, {}).status == "run" or database.get_values(task.name) != values:
         task.values = task.result = values
         database.save_success(task)
-
-
-class SourceChecker(FileChangedChecker):  # type: ignore[misc] # doit is untyped
-    """doit's ``check_file_uptodate``: by content, as its own md5 checker, but each file is hashed once a run.
-
-    A file whose stat signature is the saved one is not read.
-    """
-
-    def check_modified(self, file_path: str, file_stat: os.stat_result, state: Any) -> bool:
-        """Return whether the content differs from the saved state."""
-        sha256, signature = state
-        if list(FileSignature.of(file_stat)) == list(signature):
-            return False
-        return bool(_sha256(file_path) != sha256)
-
-    def get_state(self, dep: str, current_state: Any) -> tuple[str, list[int]] | None:
-        """Return the state to save; None where the saved one stands. Raises FileNotFoundError, as doit expects."""
-        signature = list(FileSignature.of(os.stat(dep)))  # noqa: PTH116 - a str, and on the warm path
-        if current_state and list(current_state[1]) == signature:
-            return None
-        return _sha256(dep), signature
-
-
-def _sha256(path: str) -> str:
-    from pathlib import Path
-
-    try:
-        return SOURCES.sha256(Path(path))
-    except SourceError as error:
-        raise FileNotFoundError(2, error.message, path) from error

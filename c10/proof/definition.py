@@ -1,5 +1,5 @@
 """The build definition: all that goes into an engine, in SLSA's form, and the build key. May import facts,
-installed, revisions, sources, spec, target and onnx_files.
+installed, revisions, spec, target and onnx_files.
 
 https://slsa.dev/spec/v1.0/provenance: externalParameters (what the user asked for), internalParameters (what
 the machine added), resolvedDependencies (files, by digest). The build key is the SHA-256 of the definition as
@@ -13,7 +13,7 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -24,7 +24,6 @@ from c10.files.onnx_files import external_data_files
 from c10.host.capabilities import host_facts
 from c10.host.installed import installed_version
 from c10.proof.facts import Difference
-from c10.proof.sources import SourceDigests
 
 BUILD_TYPE: Final = "urn:c10:engine:v1"
 #: Variables of the environment that change what the builder does. Source: TensorRT's documentation, TF32.
@@ -60,11 +59,10 @@ def source_files(target: EngineTarget, external_data: Iterable[str] | None = Non
     return files | dict(_option_files(target.build_config.options))
 
 
-def build_definition(
-    target: EngineTarget, files: dict[str, Path], digests: SourceDigests, *, converted: bool
-) -> dict[str, Any]:
-    """Return the definition of this build, options at their neutral value left out. Raises SourceError.
+def build_definition(target: EngineTarget, digests: Mapping[str, str], *, converted: bool) -> dict[str, Any]:
+    """Return the definition of this build, options at their neutral value left out.
 
+    ``digests``: the SHA-256 of each of ``source_files`` in hex, by role.
     ``converted``: whether c10 converted the network. The build finds that out; later the record says it
     (``was_converted``), and it holds as long as the ONNX and the options are the recorded ones.
     """
@@ -83,7 +81,7 @@ def build_definition(
             "environment": {name: os.environ.get(name) for name in ENVIRONMENT},
         },
         "resolvedDependencies": [
-            {"name": role, "digest": {"sha256": digests.sha256(path)}} for role, path in sorted(files.items())
+            {"name": role, "digest": {"sha256": sha256}} for role, sha256 in sorted(digests.items())
         ],
     }
 

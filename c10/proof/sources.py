@@ -1,70 +1,76 @@
-"""The files that an engine is built from: which they are, and their digests. May import errors, digest and
-remedies.
+"""The files that an engine is built from, and their digests. May import errors, digest and remedies.
 
-A source is read again only when its stat signature is not the one that it had when it was last hashed.
+A source is read again unless its stat stamp proves that it has the bytes that were hashed (``FileDigest.is_of``).
 """
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from c10.errors import SourceError
-from c10.files.digest import FileDigest, FileSignature, digest_file
+from c10.files.digest import FileDigest, FileStamp, digest_file
 from c10.files.remedies import to_read
 
 
 class SourceDigests:
-    """Digests of source files, remembered for as long as the files' signatures stand.
+    """The digests of source files that one run has read. Make one for each run.
 
-    ``known`` is what an earlier run remembered (see ``dump``); what it holds of the wrong form is ignored.
+    ``clock`` returns nanoseconds since the epoch, and ``digest`` reads a file; tests give their own.
     """
 
-    def __init__(self, digest: Callable[[Path], FileDigest] = digest_file) -> None:
-        self._digest = digest
+    def __init__(
+        self, digest: Callable[[Path], FileDigest] | None = None, clock: Callable[[], int] = time.time_ns
+    ) -> None:
+        self.clock = clock
+        self._digest = digest or partial(digest_file, clock=clock)
         self._known: dict[str, FileDigest] = {}
 
     def learn(self, known: Mapping[str, Any]) -> None:
-        """Take over what ``dump`` gave to an earlier run; this run's own findings win."""
+        """Take over what ``dump`` returned in an earlier run; entries of another form are ignored.
+
+        What this run has read itself takes precedence.
+        """
         for path, value in known.items():
             try:
-                sha256, signature = value
-                entry = FileDigest(str(sha256), FileSignature(*map(int, signature)))
+                sha256, stamp = value
+                entry = FileDigest(str(sha256), FileStamp(*map(int, stamp)), reusable_later=True)
             except (TypeError, ValueError, OverflowError):
                 continue
             self._known.setdefault(path, entry)
 
     def dump(self, paths: Iterable[Path]) -> dict[str, list[Any]]:
-        """Return what a later run may trust of these files, as JSON values."""
+        """Return the digests of these files that a later run may use, as JSON values."""
         entries = ((str(path), self._known.get(str(path))) for path in paths)
-        return {path: [entry.sha256, list(entry.signature)] for path, entry in entries if entry and entry.lasting}
+        return {path: [entry.sha256, list(entry.stamp)] for path, entry in entries if entry and entry.reusable_later}
+
+    def note(self, path: Path, digest: FileDigest) -> None:
+        """Take over a digest that was read elsewhere in this run."""
+        self._known[str(path)] = digest
 
     def sha256(self, path: Path) -> str:
-        """Return the file's digest, reading it only where it may have changed. Raises SourceError."""
-        signature = self.signature(path)
+        """Return the file's digest; the file is read if it may have changed. Raises SourceError."""
+        return self.digest(path).sha256
+
+    def digest(self, path: Path) -> FileDigest:
+        """Return the file's digest and stamp; the file is read if it may have changed. Raises SourceError."""
         known = self._known.get(str(path))
-        if known is None or known.signature != signature:
+        if known is None or not known.is_of(self.stamp(path)):
             try:
                 known = self._known[str(path)] = self._digest(path)
             except OSError as error:
                 raise _unreadable(path, error) from error
-        return known.sha256
+        return known
 
-    def signature(self, path: Path) -> FileSignature:
-        """Return what stat says of the file now. Raises SourceError."""
+    def stamp(self, path: Path) -> FileStamp:
+        """Return the stamp that the file has now. Raises SourceError."""
         try:
-            return FileSignature.of(path.stat())
+            return FileStamp.of(path.stat())
         except OSError as error:
             raise _unreadable(path, error) from error
-
-    def stands(self, path: Path, signature: FileSignature) -> bool:
-        """Whether the file was hashed with this signature and still has it."""
-        known = self._known.get(str(path))
-        try:
-            return known is not None and known.signature == signature == FileSignature.of(path.stat())
-        except OSError:
-            return False
 
 
 def _unreadable(path: Path, error: OSError) -> SourceError:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 from typing import TypeAlias
 
@@ -25,7 +26,7 @@ from c10.errors import (
     UnreadableEngineError,
     VerificationError,
 )
-from c10.files.digest import FileDigest, FileSignature, digest_file
+from c10.files.digest import FileDigest, FileStamp, digest_file
 from c10.files.naming import ENGINE_SUFFIX, EngineFilenameSchema, EngineName
 from c10.proof.check import named_digest, prove
 from c10.proof.definition import build_definition, differences, source_files, was_converted
@@ -66,7 +67,7 @@ class Proof:
     record: BuildRecord
     sha256: str
     """Of the engine's bytes, in hex."""
-    stamp: FileSignature | None
+    stamp: FileStamp | None
     """The record's, before anything was read; None if its stat failed then."""
 
     def __str__(self) -> str:
@@ -97,7 +98,7 @@ class Refusal:
     """The record, if engine, sidecar and record agree."""
     sha256: str | None = None
     """Of the engine's bytes, in hex; None if they were not read."""
-    stamp: FileSignature | None = None
+    stamp: FileStamp | None = None
     """The record's, before anything was read; None if there was none."""
 
     def __str__(self) -> str:
@@ -124,10 +125,10 @@ def judge(
     return verdict
 
 
-def record_signature(engine_path: Path) -> FileSignature | None:
+def record_stamp(engine_path: Path) -> FileStamp | None:
     """Return what stat says of the build record: it changes with every build, and commits it."""
     try:
-        return FileSignature.of(record_path(engine_path).stat())
+        return FileStamp.of(record_path(engine_path).stat())
     except OSError:
         return None
 
@@ -136,10 +137,10 @@ def _compare_inputs(proof: Proof, target: EngineTarget, sources: SourceDigests) 
     """Return the proof of an intact engine, if the current inputs are those that its record names."""
     record = proof.record
     try:
-        files = _current_files(target, record, sources)
-        definition = build_definition(target, files, sources, converted=was_converted(record.definition))
+        digests = _current_digests(target, record, sources)
     except SourceError as error:
         return proof.refused("source_unreadable", detail=error.message)
+    definition = build_definition(target, digests, converted=was_converted(record.definition))
     changed = differences(record.definition, definition)  # not the keys: an older c10 wrote neutral options out
     return proof.refused("inputs_changed", differences=changed) if changed else proof
 
@@ -150,7 +151,7 @@ def check_bytes(
     signing: SigningPolicy | None = None,
 ) -> Verdict:
     """Decide whether engine, sidecar and record agree, and are signed as asked, whatever they were built from."""
-    stamp, evidence = record_signature(engine_path), read_evidence(engine_path)
+    stamp, evidence = record_stamp(engine_path), read_evidence(engine_path)
     try:
         named_digest(engine_path, evidence)  # an engine that no sidecar names is not hashed
         digest = engine_digest(engine_path)
@@ -175,10 +176,10 @@ def _is_there(path: Path) -> bool:
 
 
 def _prove(
-    engine_path: Path, evidence: Evidence, policy: SigningPolicy, digest: FileDigest, stamp: FileSignature | None
+    engine_path: Path, evidence: Evidence, policy: SigningPolicy, digest: FileDigest, stamp: FileStamp | None
 ) -> Verdict:
     """Return what ``prove`` returns as a Proof, and what it raises as a Refusal."""
-    sha256, size = digest.sha256, digest.signature.size
+    sha256, size = digest.sha256, digest.stamp.size
     try:
         record = prove(engine_path, evidence, policy, sha256=sha256, size=size)
         return Proof(record=record, sha256=sha256, stamp=stamp)
@@ -203,9 +204,12 @@ def _under_another_name(engine_path: Path) -> str:
     return "; ".join(map(describe, name_differences(likest, wanted)))
 
 
-def _current_files(target: EngineTarget, record: BuildRecord, sources: SourceDigests) -> dict[str, Path]:
-    """List the sources; the ONNX is looked into only where it is not the one that the record names."""
+def _current_digests(target: EngineTarget, record: BuildRecord, sources: SourceDigests) -> dict[str, str]:
+    """Return the SHA-256 of each source, in hex, by role. Each file is read at most once. Raises SourceError.
+
+    The ONNX is searched for external data only if it differs from the recorded one.
+    """
+    sha256 = cache(sources.sha256)
     recorded = {d["name"]: d["digest"]["sha256"] for d in record.definition["resolvedDependencies"]}
-    if recorded.get("onnx") == sources.sha256(target.onnx_path):
-        return source_files(target, record.external_data())
-    return source_files(target)
+    known = record.external_data() if recorded.get("onnx") == sha256(target.onnx_path) else None
+    return {role: sha256(path) for role, path in source_files(target, known).items()}

@@ -13,7 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from c10.files.digest import FileDigest, FileSignature, digest_file
+from c10.files.digest import FileDigest, FileStamp, digest_file
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
@@ -51,7 +51,7 @@ class EngineVerifier:
             return self._measured(engine_path)
         with suppress(OSError):  # what was there then says nothing of what is there now
             ahead = future.result()
-            if ahead.lasting and FileSignature.of(engine_path.stat()) == ahead.signature:
+            if ahead.is_of(FileStamp.of(engine_path.stat())):
                 return ahead
         return self._measured(engine_path)
 
