@@ -56,7 +56,8 @@ def target_with(folder: Path, options: BuildOptions | None = None, runtime: Any 
 
 
 def definition_of(target: EngineTarget) -> dict[str, Any]:
-    return build_definition(target, source_files(target), SourceDigests(), converted=False)
+    digests = {role: SourceDigests().sha256(path) for role, path in source_files(target).items()}
+    return build_definition(target, digests, converted=False)
 
 
 def another_value(name: str, folder: Path) -> Any:

@@ -372,6 +372,7 @@ def test_a_forger_of_every_file_is_refused_for_the_signature(signed: Signed) -> 
     digest = Sha256Sidecar.write_atomic_and_sidecar(signed.engine, content)
     document = signed.record()
     document["subject"][0]["digest"]["sha256"] = digest
+    document["predicate"]["runDetails"]["c10_pieces"]["sha256"] = [digest]  # a small engine is one piece
     signed.file(".json").write_text(json.dumps(document, indent=2) + "\n", "utf-8")
     assert signed.load(require_signature=False, trusted_keys=[]) == content  # a digest is no signature
     refuse(signed, InvalidSignatureError)
