@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from c10.conversion.check import problem_of
+from c10.conversion.flatten import flatten
 from c10.conversion.model import Model
 from c10.conversion.result import HalfPrecision
 from c10.conversion.schema import opsets_of
@@ -38,3 +39,4 @@ def raise_opset(model: Model, precision: HalfPrecision) -> None:
         after.extend(declared)
     if problem_of(model):
         model.proto = before
+    model.proto = flatten(model.proto)  # the converter's own constants may have one name in two bodies

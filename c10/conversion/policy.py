@@ -93,7 +93,7 @@ KEPT_WITH_INPUT: Final = dict.fromkeys(
 )
 #: Operators that TensorRT builds in fp16 and not in bf16. Source: TensorRT-RTX 1.7, measured.
 KEPT_IN_BF16: Final = dict.fromkeys(
-    ("ConvTranspose", "GRU", "HardSwish", "LpPool", "Mish"), "TensorRT does not build it in bf16"
+    ("ConvTranspose", "GRU", "GlobalLpPool", "HardSwish", "LpPool", "Mish"), "TensorRT does not build it in bf16"
 )
 #: Rows of KEPT that keep their exact inputs in fp32 and let the rest of the node be converted.
 ONLY_INPUTS: Final = frozenset({"Resize", "Upsample", "OneHot"})
