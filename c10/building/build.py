@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timezone
+from pathlib import Path
 from typing import Any
 
 from c10.building import events
@@ -112,11 +113,7 @@ def _compile(
 ) -> BuildRecord:
     if target.build_config.options.calibration_cache is not None:
         refuse_missing_cache(target.build_config.options.calibration_cache)
-    snapshot = SourceSnapshot(sources)
-    snapshot.add(target.onnx_path)  # before it is asked which files it names
-    files = source_files(target)
-    for path in files.values():
-        snapshot.add(path)
+    files, snapshot = _sources_of(target, sources)
     progress = CHANNEL.callback(target.model_name)
     started, clock = datetime.now(timezone.utc), time.perf_counter()
     with snapshot.hashing(), listening(target.engine_path) as published:
@@ -141,6 +138,16 @@ def _compile(
     )
     _commit(target, record, signing_key)
     return record
+
+
+def _sources_of(target: EngineTarget, sources: SourceDigests) -> tuple[dict[str, Path], SourceSnapshot]:
+    """Return the files that go into the engine, by role, and what they are before it is compiled. Raises SourceError."""
+    snapshot = SourceSnapshot(sources)
+    snapshot.add(target.onnx_path)  # before it is asked which files it names
+    files = source_files(target)
+    for path in files.values():
+        snapshot.add(path)
+    return files, snapshot
 
 
 def _commit(target: EngineTarget, record: BuildRecord, signing_key: PrivateKey | None) -> None:
