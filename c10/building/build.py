@@ -141,7 +141,7 @@ def _compile(
 
 
 def _sources_of(target: EngineTarget, sources: SourceDigests) -> tuple[dict[str, Path], SourceSnapshot]:
-    """Return the files that go into the engine, by role, and what they are before it is compiled. Raises SourceError."""
+    """Return the files that go into the engine, by role, and a snapshot of them. Raises SourceError."""
     snapshot = SourceSnapshot(sources)
     snapshot.add(target.onnx_path)  # before it is asked which files it names
     files = source_files(target)
