@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -70,11 +71,46 @@ def test_every_other_benchmark_answers(tmp_path: Path) -> None:
     assert not [row for row in rows.values() if "not run" in row["note"]]
 
 
-def test_the_cold_build_and_the_script_make_the_same_engine(tmp_path: Path) -> None:
+def test_the_cold_build_and_the_script_make_the_same_engine_converted_or_not(tmp_path: Path) -> None:
     pytest.importorskip("tensorrt_rtx", reason="needs TensorRT-RTX: pip install 'c10[rtx]'")
     _, rows = benchmark(tmp_path, "--only", "cold", "--cold-rounds", "1", "--synthetic-mb", "5")
-    (build,) = (row for what, row in rows.items() if what.startswith("whole cold build of a synthetic stack"))
-    assert build["note"] == "both engines are the same bytes"
+    fp32, fp16 = (rows[f"whole cold build of a ViT of 5 MB at {precision}"] for precision in ("fp32", "fp16"))
+    assert fp32["goal"] == "≤ 1.03 × script + 0.3 s"
+    assert fp16["goal"] == "≤ 1.03 × (script + conversion alone) + 0.3 s"
+    size_of = r"both engines \((\d+) MB\) are the same bytes"
+    larger, smaller = (re.search(size_of, build["note"]) for build in (fp32, fp16))
+    assert larger is not None
+    assert smaller is not None
+    assert int(larger[1]) > int(smaller[1])
+
+
+def test_the_conversion_is_compared_with_a_script_and_with_itself(tmp_path: Path) -> None:
+    _, rows = benchmark(tmp_path, "--only", "convert", "--synthetic-mb", "5", "--nodes", "320")
+    assert list(rows) == [
+        "conversion of a ViT of 5 MB to fp16",
+        "conversion of 320 nodes",
+        "conversion of 640 nodes over 320",
+    ]
+
+
+def test_the_script_and_the_conversion_round_all_weights_of_the_synthetic_network(tmp_path: Path) -> None:
+    onnx = pytest.importorskip("onnx")
+    from convert import vision_transformer
+
+    from c10 import convert_network
+
+    network = vision_transformer(tmp_path / "network.onnx", 1)
+    result = convert_network(network, tmp_path / "converted.onnx", precision="fp16")
+    assert result.weight_share == 1
+    script = [sys.executable, str(BENCHMARKS / "by_hand.py"), str(network), str(tmp_path / "by_hand.onnx")]
+    subprocess.run(script, check=True)
+    ours, theirs = (
+        {tensor.name: onnx.numpy_helper.to_array(tensor) for tensor in onnx.load(tmp_path / name).graph.initializer}
+        for name in ("converted.onnx", "by_hand.onnx")
+    )
+    assert ours.keys() == theirs.keys()
+    assert {values.dtype.name for values in ours.values()} == {"float16", "int64"}
+    assert all((ours[name] == theirs[name]).all() for name in ours)
 
 
 def test_a_corpus_is_reused_and_made_anew_for_other_sizes(tmp_path: Path) -> None:

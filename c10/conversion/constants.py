@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from c10.conversion.flatten import overridable
 from c10.conversion.model import Model, graphs_of
-from c10.conversion.policy import BOUNDS, SMALL_CONSTANT, WHOLE_MAX
+from c10.conversion.policy import BOUND_ATTRIBUTES, BOUNDS, SMALL_CONSTANT, UNTYPED_ATTRIBUTES, WHOLE_MAX
 from c10.conversion.ranges import TOO_SMALL, misfit
 from c10.conversion.result import HalfPrecision
 
@@ -22,7 +22,7 @@ class Constants:
         """``precision`` is the one that constants may be given."""
         self._model = model
         self._precision = precision
-        self._misfits: dict[tuple[str, bool], str] = {}
+        self._misfits: dict[tuple[str, int], str] = {}
         self.tensors: dict[str, onnx.TensorProto] = {}
         for graph in graphs_of(model.proto.graph):
             replaceable = overridable(graph)
@@ -35,7 +35,8 @@ class Constants:
         tensor = self.tensors.get(node.input[index])
         if tensor is None or tensor.data_type != TensorProto.FLOAT:
             return ""
-        bound = index in BOUNDS.get(node.op_type, ())
+        bounds = BOUNDS.get(node.op_type, ())
+        bound = bounds[index] if index < len(bounds) else 0
         key = tensor.name, bound
         if key not in self._misfits:
             self._misfits[key] = misfit(self._model.floats(tensor), self._precision, bound=bound)
@@ -43,7 +44,26 @@ class Constants:
 
     def is_tiny(self, name: str) -> bool:
         """Whether a constant has values that 16 bits would lose for being too near to 0."""
-        return TOO_SMALL in self._misfits.get((name, False), "") + self._misfits.get((name, True), "")
+        return any(TOO_SMALL in self._misfits.get((name, bound), "") for bound in (-1, 0, 1))
+
+    def attribute_misfit(self, node: onnx.NodeProto) -> str:
+        """Say which attribute of a node 16 bits do not hold; "" if they hold all."""
+        import numpy as np
+        from onnx import AttributeProto
+
+        for attribute in node.attribute:
+            if node.op_type == "ConstantOfShape" and attribute.t.data_type == 1:
+                found = misfit(self._model.floats(attribute.t), self._precision)
+            elif attribute.type == AttributeProto.FLOAT and attribute.name not in UNTYPED_ATTRIBUTES:
+                bound = BOUND_ATTRIBUTES.get(attribute.name, 0)
+                found = misfit(np.array([attribute.f], np.float32), self._precision, bound=bound)
+            elif node.op_type == "Pad" and attribute.name == "value":
+                found = misfit(np.array([attribute.f], np.float32), self._precision)
+            else:
+                continue
+            if found:
+                return found
+        return ""
 
     def is_offset(self, name: str) -> bool:
         """Whether a small constant is so large that adding it in 16 bits costs whole numbers."""

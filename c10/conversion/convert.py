@@ -35,6 +35,8 @@ def convert_network(
 
     if precision not in {"fp16", "bf16"}:
         raise ConfigError(f"convert_network: precision: expected fp16 or bf16, got {precision!r}")
+    if isinstance(keep_fp32, str):
+        raise ConfigError(f"convert_network: keep_fp32: expected several strings, got one: {keep_fp32!r}")
     onnx_path, output_path = Path(onnx_path), Path(output_path)
     model = read_model(onnx_path)
     original = copy_of(model.proto)

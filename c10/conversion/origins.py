@@ -29,7 +29,7 @@ class Origin(NamedTuple):
     counted: bool = True
 
 
-def unheld_origin(
+def unheld_origin(  # noqa: PLR0911 - one line a reason
     step: Step, constants: Constants, types: Types, shapes: Shapes, roots: Mapping[str, str]
 ) -> Origin | None:
     """Return why the result of a node may not be held by 16 bits, whatever it takes; None if it is held.
@@ -39,6 +39,9 @@ def unheld_origin(
     if not step.outputs and not step.inputs:
         return None
     operator = step.operator
+    if misfit := constants.attribute_misfit(step.node):
+        step.keep(misfit)
+        return Origin(misfit)
     for index, name in enumerate(step.node.input):
         if name and (misfit := constants.misfit(step.node, index)):
             step.keep(misfit)
@@ -51,7 +54,7 @@ def unheld_origin(
     if operator in policy.SUMS and not _is_short(step, constants, shapes):
         step.keep(policy.KEPT["ReduceProd"].reason)
         return Origin(operator) if operator in policy.GROWING_SUMS else None
-    if operator == "Cast" and types.get(step.node.input[0]) in _wide_integers():
+    if operator in {"Cast", "CastLike"} and types.get(step.node.input[0]) in _wide_integers():
         return Origin(operator)
     row = policy.KEPT.get(operator)
     return Origin(operator, counted=operator in policy.COUNTING) if row is not None and row.wide else None

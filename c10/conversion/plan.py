@@ -41,8 +41,14 @@ class Plan:
         return any(step.halved for step in self.steps)
 
     def computing_layers(self) -> int:
-        """Return how many nodes compute in 16 bits; one that only moves values does not."""
-        return sum(1 for step in self.steps if step.halved and step.operator not in policy.LAYOUT)
+        """Return how many nodes compute in 16 bits, those that did before too; one that only moves values does not."""
+        from onnx import TensorProto
+
+        half = TensorProto.FLOAT16 if self.precision == "fp16" else TensorProto.BFLOAT16
+        computing = (step for step in self.steps if step.operator not in policy.LAYOUT | policy.BLIND)
+        return sum(
+            1 for step in computing if step.halved or any(self.types.get(name) == half for name in step.node.output)
+        )
 
     def weight_share(self) -> float:
         """Return which part of the fp32 constants, by bytes, is read in 16 bits; one read in both counts in part."""

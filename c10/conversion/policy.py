@@ -119,6 +119,8 @@ LAYOUT: Final = frozenset({
     "Pad", "Reshape", "ReverseSequence", "ScatterElements", "ScatterND", "Slice", "SpaceToDepth", "Split", "Squeeze",
     "Tile", "Transpose", "Trilu", "Unsqueeze", "Where", "CenterCropPad",
 })  # fmt: skip
+#: Operators whose result has the magnitudes of their first input: a product of it and the input is a square.
+SAME_MAGNITUDE: Final = frozenset({"Abs", "Cast", "Flatten", "Identity", "Neg", "Reshape", "Squeeze", "Unsqueeze"})
 #: Arithmetic element by element, and along axes: its result is as exact as what it takes.
 EXACT_FROM_EXACT: Final = LAYOUT | frozenset({
     "Abs", "Add", "Cast", "Ceil", "Clip", "Div", "Floor", "Max", "Mean", "Min", "Mod", "Mul", "Neg", "Pow", "Range",
@@ -141,5 +143,9 @@ MAKES_TINY: Final = frozenset({"Div", "Exp", "Mul", "Pow", "ReduceL2", "ReduceSu
 
 #: Operators that take a value of any type at their first input and compute nothing with it: they take it as it comes.
 BLIND: Final = frozenset({"Cast", "CastLike", "IsInf", "IsNaN", "Shape", "Size"})
-#: Bounds that fp16 may round to infinity, by input: no value of fp16 lies beyond them.
-BOUNDS: Final[dict[str, tuple[int, ...]]] = {"Clip": (1, 2), "Max": (0, 1, 2, 3), "Min": (0, 1, 2, 3)}
+#: Bounds that may round to infinity, since no value of 16 bits lies beyond them: their side (1: above, -1: below) for
+#: each input of an operator, and for attributes.
+BOUNDS: Final[dict[str, tuple[int, ...]]] = {"Clip": (0, -1, 1), "Max": (-1,) * 8, "Min": (1,) * 8}
+BOUND_ATTRIBUTES: Final = {"max": 1, "min": -1}
+#: Attributes that stay fp32 whatever the values are, or are no part of a value.
+UNTYPED_ATTRIBUTES: Final = frozenset({"epsilon", "momentum", "ratio", "value"})

@@ -23,9 +23,7 @@ NetworkType = Literal["fp32", "fp16", "bf16"]
 Quantization = Literal["int8", "fp8"]
 
 #: What stands between a stored weight and the layer that computes with it.
-_ON_THE_WAY: Final = frozenset(
-    {"Cast", "CastLike", "Flatten", "Identity", "Reshape", "Squeeze", "Transpose", "Unsqueeze"}
-)
+_ON_THE_WAY: Final = policy.LAYOUT | {"Cast", "CastLike"}
 _QUANTIZERS: Final = frozenset({"DequantizeLinear", "QuantizeLinear"})
 _COMPUTES_NOTHING: Final = policy.LAYOUT | policy.BLIND | _QUANTIZERS | {"Constant", "ConstantOfShape"}
 
@@ -76,10 +74,11 @@ def _weights(model: Model, types: Types) -> Counter[int]:
     read_as: dict[str, set[int]] = {}
     for graph in graphs_of(model.proto.graph):
         for node in graph.node:
-            for index, name in enumerate(node.input):
+            for name in node.input:
                 constants = carried.get(name, ())
-                if node.op_type in _ON_THE_WAY and index == 0 and constants:
-                    carried.setdefault(node.output[0], set()).update(constants)
+                if node.op_type in _ON_THE_WAY and constants:
+                    for output in node.output:
+                        carried.setdefault(output, set()).update(constants)
                 elif node.op_type not in _QUANTIZERS and types.get(name) in floats:
                     for constant in constants:
                         read_as.setdefault(constant, set()).add(types[name])

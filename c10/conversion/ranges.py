@@ -27,34 +27,44 @@ def rounded(values: np.ndarray[Any, Any], precision: HalfPrecision) -> np.ndarra
     return np.where(np.isnan(values), np.uint32(0x7FC0), nearest).astype(np.uint16)
 
 
-def misfit(values: np.ndarray[Any, Any], precision: HalfPrecision, *, bound: bool = False) -> str:
+def widened(half: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    """Return what ``rounded`` gave as fp32 again."""
+    import numpy as np
+
+    if half.dtype == np.float16:
+        return half.astype(np.float32)
+    return (half.astype(np.uint32) << _BF16_BITS).view(np.float32)
+
+
+def misfit(values: np.ndarray[Any, Any], precision: HalfPrecision, *, bound: int = 0) -> str:
     """Say why a constant of fp32 cannot be of this precision; "" if it can.
 
-    A number is too large if it becomes infinity, unless it is a ``bound``; and too small if rounding changes it by more
-    than ROUNDING_MAX. Too small counts in constants of at most SMALL_CONSTANT elements, and in larger ones where the
-    largest element is too small.
+    A number is too large if it becomes infinity, unless it is a ``bound`` on that side (1: an upper one, -1: a lower
+    one); and too small if rounding changes it by more than ROUNDING_MAX. Too small counts in constants of at most
+    SMALL_CONSTANT elements, and in larger ones where the largest element is too small.
     """
     import numpy as np
 
-    if values.size == 0 or precision == "bf16":
+    if values.size == 0:
         return ""
     if values.size > SMALL_CONSTANT:
         values = np.array([_largest(values)], np.float32)
     values = values[np.isfinite(values)]
-    half = rounded(values, precision).astype(np.float32)
+    half = widened(rounded(values, precision))
     beyond = np.isinf(half)
-    if not bound and beyond.any():
-        return f"the constant {values[beyond][0]:.4g} is beyond {precision}'s range"
+    if (wrong := beyond & (np.sign(values) != bound)).any():
+        return f"the constant {values[wrong][0]:.4g} is beyond {precision}'s range"
     values, half = values[~beyond], half[~beyond]
     lost = np.abs(half - values) > ROUNDING_MAX * np.abs(values)
     return f"the constant {values[lost][0]:.4g} is {TOO_SMALL} {precision}" if lost.any() else ""
 
 
 def _largest(values: np.ndarray[Any, Any]) -> float:
-    """Return the largest magnitude among the finite values; 0 if there is none."""
+    """Return the finite value of the largest magnitude; 0 if there is none."""
     import numpy as np
 
-    low, high = float(values.min()), float(values.max())
-    if np.isfinite([low, high]).all():
-        return max(-low, high)
-    return float(np.abs(values[np.isfinite(values)]).max(initial=0))
+    finite = values if np.isfinite([values.min(), values.max()]).all() else values[np.isfinite(values)]
+    if not finite.size:
+        return 0.0
+    low, high = float(finite.min()), float(finite.max())
+    return low if -low > high else high

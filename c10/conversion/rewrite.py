@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING
 
 from c10.conversion import policy
@@ -155,12 +156,13 @@ class _Rewriting:
 def _name_nodes_apart(graph: onnx.GraphProto) -> None:
     """Give nodes of one name a number each: ONNX Runtime refuses such a model, and TensorRT's messages name nodes."""
     used: set[str] = set()
+    numbers: Counter[str] = Counter()
     for inner in graphs_of(graph):
         for node in inner.node:
-            name, number = node.name, 1
+            name = node.name
             while node.name and node.name in used:
-                number += 1
-                node.name = f"{name}__{number}"
+                numbers[name] += 1
+                node.name = f"{name}__{numbers[name] + 1}"
             used.add(node.name)
 
 

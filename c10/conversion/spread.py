@@ -43,9 +43,9 @@ def keep_unheld(sequence: Sequence[Step | Link], constants: Constants, types: Ty
 
 
 def _roots(steps: Iterable[Step]) -> dict[str, str]:
-    """Return what value a result of Identity nodes really is."""
+    """Return of which value a result has the magnitudes, where nodes only copy, shape or negate it."""
     roots: dict[str, str] = {}
-    for step in (step for step in steps if step.operator == "Identity"):
+    for step in (step for step in steps if step.operator in policy.SAME_MAGNITUDE and step.inputs and step.outputs):
         roots[step.node.output[0]] = roots.get(step.node.input[0], step.node.input[0])
     return roots
 
@@ -65,10 +65,11 @@ def _until_stable(sequence: Sequence[Step | Link], values: Values, visit: Callab
 
 
 def _spread_unheld(step: Step, unheld: Values, origin: Origin | None, constants: Constants) -> None:
-    reached = next((unheld[name] for name in step.node.input if name in unheld), None)
+    found = [unheld[name] for name in step.node.input if name in unheld]
+    reached = min(found, key=lambda origin: origin.counted, default=None)  # a power weighs more than a count
     if reached and step.operator not in policy.BLIND:
         step.keep(f"takes a value that 16 bits may not hold: {reached.words}")
-    if origin is None and reached and _stays_unheld(step, reached, constants):
+    if reached and _stays_unheld(step, reached, constants) and (origin is None or not reached.counted):
         origin = reached
     if origin is not None:
         unheld.update({name: origin for name in step.outputs if name not in unheld})
@@ -91,7 +92,7 @@ def _seed_exact(step: Step, exact: Values, types: Types) -> None:
     from onnx import TensorProto
 
     indices: tuple[int, ...] = ()
-    if step.operator == "Cast":
+    if step.operator in {"Cast", "CastLike"}:
         floats = {TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.BFLOAT16, TensorProto.DOUBLE}
         indices = () if types.get(step.node.output[0]) in floats else (0,)
     elif step.operator in policy.KEPT:

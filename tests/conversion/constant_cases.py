@@ -146,4 +146,42 @@ CONSTANTS = (
         w=W,
         half=("MatMul",),
     ),
+    case(
+        "constants/the mask of exporters times 0",
+        """g (float[2,8] x, float[2,8] c) => (float[2,8] y) { a = MatMul (x, w) i = Sub (one, c) m = Mul (i, low)
+            s = Add (a, m) y = Softmax <axis = -1> (s)}""",
+        {"x": X, "c": np.tile(floats([1, 1, 1, 0, 1, 1, 0, 1]), (2, 1))},
+        w=W,
+        one=1.0,
+        low=float(np.finfo(np.float32).min),
+    ),
+    case(
+        "constants/a lower bound beyond the range",
+        "g (float[2,8] x) => (float[2,8] y) {a = MatMul (x, w) b = Max (a, k) y = Div (b, k)}",
+        {"x": X},
+        w=W,
+        k=1e5,
+    ),
+    case(
+        "constants/a slope beyond the range, an attribute",
+        "g (float[2,8] x) => (float[2,8] y) {a = MatMul (x, w) b = LeakyRelu <alpha = 1e5> (a) y = Div (b, k)}",
+        {"x": X},
+        w=W,
+        k=1e5,
+    ),
+    case(
+        "constants/a fill beyond the range",
+        """g (float[2,8] x) => (float[2,8] y) {s = Shape (x) f = ConstantOfShape <value: tensor = float[1] {1e5}> (s)
+            a = MatMul (x, w) b = Mul (a, f) y = Div (b, k)}""",
+        {"x": X},
+        w=W,
+        k=1e5,
+    ),
+    case(
+        "constants/Gemm with an alpha beyond the range",
+        "g (float[2,8] x) => (float[2,8] y) {a = Gemm <alpha = 1e6> (x, w) y = Div (a, k)}",
+        {"x": X},
+        w=W,
+        k=1e6,
+    ),
 )

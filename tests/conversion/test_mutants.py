@@ -100,7 +100,7 @@ CLIPPED = _mutant(
     "rounded(self._model.floats(tensor).clip(-1e4, 1e4), ",
 )
 NO_CHECK = _mutant("the check skipped", "check.problem_of", "return str(error).strip()", 'return ""')
-OVERFLOW = _mutant("overflow of constants ignored", "ranges.misfit", "if not bound and beyond.any():", "if False:")
+OVERFLOW = _mutant("overflow of constants ignored", "ranges.misfit", "(np.sign(values) != bound)", "False")
 UNDERFLOW = _mutant("underflow of constants ignored", "ranges.misfit", "if lost.any() else", "if False else")
 TRUNCATED = _mutant("bf16 truncated", "ranges.rounded", "(bits + (0x7FFF + ((bits >> _BF16_BITS) & 1))) >>", "bits >>")
 HALF_UP = _mutant("ties of bf16 rounded up", "ranges.rounded", "0x7FFF + ((bits >> _BF16_BITS) & 1)", "0x8000")
@@ -120,12 +120,12 @@ EXACT_STOPS = _mutant(
 UNHELD_STOPS = _mutant(
     "unheld values followed one node",
     "spread._spread_unheld",
-    "if origin is None and reached and _stays_unheld(step, reached, constants):",
-    "if False:",
+    "if reached and _stays_unheld(step, reached, constants) and",
+    "if False and",
 )
 ONE_PASS = _mutant("loops passed once", "spread._until_stable", "while before < len(values):", "if True:")
 WIDE_INTEGERS = _mutant(
-    "what comes from integers ignored", "origins.unheld_origin", 'operator == "Cast" and types', "False and types"
+    "what comes from integers ignored", "origins.unheld_origin", 'in {"Cast", "CastLike"} and types', "in () and types"
 )
 SQUARES = _mutant(
     "squares ignored", "origins.unheld_origin", "len({roots.get(name, name) for name in step.node.input}) == 1", "False"
@@ -183,7 +183,7 @@ OLD_INPUTS = _mutant(
 FUNCTIONS = _mutant("functions left", "flatten.flatten", "if proto.functions:", "if False:")
 NODE_NAMES = _mutant("nodes of one name left", "rewrite.rewrite", "    _name_nodes_apart(model.proto.graph)\n", "")
 OLD_OPSET = _mutant(
-    "the operator set left", "opset.raise_opset", 'if opsets_of(model.proto).get("", wanted) >= wanted:', "if True:"
+    "the operator set left", "opset.raise_opset", 'if opsets_of(model.proto).get("", wanted) >= wanted or', "if True or"
 )
 SHARE_BY_NUMBER = _mutant(
     "the share by the number of weights", "plan.Plan.weight_share", "prod(self.constants.tensors[name].dims)", "1"

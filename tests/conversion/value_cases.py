@@ -48,6 +48,15 @@ NORMS = (
         eps=1e-6,
     ),
     _norm(
+        "a square of the negative, through shapes",
+        """s = ReduceSum <keepdims = 1> (x, last) m = Div (s, n) c = Sub (x, m) d = Neg (c) p = Mul (c, d) q = Neg (p)
+            t = ReduceSum <keepdims = 1> (q, last) v = Div (t, n) e = Add (v, eps) r = Sqrt (e)
+            y = Div (c, r)""",
+        last=np.array([-1]),
+        n=64.0,
+        eps=1e-5,
+    ),
+    _norm(
         "mean as sum over a count",
         """s = ReduceSum <keepdims = 1> (x, last) m = Div (s, n) c = Sub (x, m) p = Mul (c, c)
             t = ReduceSum <keepdims = 1> (p, last) v = Div (t, n) e = Add (v, eps) d = Sqrt (e)

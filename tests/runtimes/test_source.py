@@ -183,6 +183,22 @@ def test_what_is_no_model_ends_as_an_error_of_c10(tmp_path: Path, content: bytes
         prepare(job_of(path, "fp16"))
 
 
+@pytest.mark.parametrize(
+    "body",
+    [
+        "a = Concat <axis = 1> (h, h) b = Cast <to = 1> (a) y = MatMul (x, b)",
+        "a, c = Split <axis = 1> (h) b = Cast <to = 1> (a) y = MatMul (x, b)",
+    ],
+)
+def test_half_that_a_layer_reads_as_fp32_is_fp32(tmp_path: Path, body: str) -> None:
+    text = f"""<ir_version: 8, opset_import: ["": 17]>
+        g (float[2,8] x) => (float[2,N] y) <float16[8,8] h = {{{", ".join(["1"] * 64)}}}> {{ {body} }}"""
+    path = tmp_path / "m.onnx"
+    onnx.save(onnx.parser.parse_model(text), path)
+    assert prepare(job_of(path, "fp32")).report.types_from == AS_IT_IS
+    assert prepare(job_of(path, "fp16")).report.types_from == CONVERTED
+
+
 PADDLE = ("?", "None", "unk__7", "batch")
 
 
