@@ -24,12 +24,16 @@ from .test_stateful import live
 
 @dataclass(frozen=True)
 class Mutant:
-    """A defect: in a module of c10, one text in place of another."""
+    """A defect: in a module of c10, one text in place of another.
+
+    ``also``: a second defect at the same time, where each alone would be caught by the other's check.
+    """
 
     name: str
     module: str
     old: str
     new: str
+    also: Mutant | None = None
 
 
 NO_FILE_SYNC = Mutant(
@@ -71,7 +75,18 @@ NO_LOCK = Mutant(
     "        lock(file, LockFlags.EXCLUSIVE if wait else LockFlags.EXCLUSIVE | LockFlags.NON_BLOCKING)",
     "        pass",
 )
-NO_SIZE_CHECK = Mutant("a lying write believed", "files/publish.py", "!= view.nbytes:", "< 0:")
+NO_SIZE_CHECK = Mutant(
+    "a lying write believed",
+    "files/publish.py",
+    "!= view.nbytes:",
+    "< 0:",
+    also=Mutant(
+        "another size than was published",
+        "building/published.py",
+        "if (digests.sha256, digests.size) == (entry.sha256, status.st_size):",
+        "if digests.sha256 == entry.sha256:",
+    ),
+)
 SIGNATURE_NOT_SYNCED = Mutant(
     "signature not synced",
     "building/sign.py",
@@ -113,11 +128,11 @@ def mutated(mutant: Mutant | None, folder: Path) -> Iterator[Zygote]:
     """Serve a c10 with the defect; without one, the same way, for comparison."""
     package = folder / "mutant"
     shutil.copytree(Path(c10.__file__).parent, package / "c10", ignore=shutil.ignore_patterns("__pycache__"))
-    if mutant is not None:
-        module = package / "c10" / mutant.module
+    for defect in filter(None, (mutant, mutant.also if mutant else None)):
+        module = package / "c10" / defect.module
         text = module.read_text("utf-8")
-        assert text.count(mutant.old) == 1, f"{mutant.name}: the text to replace stands {text.count(mutant.old)} times"
-        module.write_text(text.replace(mutant.old, mutant.new), "utf-8")
+        assert text.count(defect.old) == 1, f"{defect.name}: the text to replace stands {text.count(defect.old)} times"
+        module.write_text(text.replace(defect.old, defect.new), "utf-8")
     before = {name: FIGURES[name] for name in NEVER}  # what a mutant does wrong is not c10's doing
     with closing(Zygote(package)) as zygote:
         yield zygote
