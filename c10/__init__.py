@@ -11,20 +11,11 @@ from typing import TYPE_CHECKING, Any
 from c10.version import __version__
 
 if TYPE_CHECKING:
-    from c10.building.outcome import CompileOutcome
     from c10.building.sign import sign_engine
-    from c10.compiler import (
-        EngineCompiler,
-        EngineCompileRequest,
-        EngineCompileResult,
-        EngineCompileSummary,
-        build_engine_compiler,
-    )
     from c10.conversion.convert import convert_network
     from c10.conversion.report import KeptNodes, NetworkReport
     from c10.conversion.result import ConversionResult, KeptNode
     from c10.corpus.config import BackboneConfig, C10ProvisioningConfig, build_backbone_specs
-    from c10.corpus.policy import SigningPolicy
     from c10.corpus.spec import BackboneSpec, BuildConfig, BuildOptions, OptimizationProfile, ShapeRange
     from c10.errors import (
         BuildKeyMismatchError,
@@ -56,11 +47,19 @@ if TYPE_CHECKING:
     from c10.files.naming import EngineFilenameSchema, EngineName
     from c10.files.sidecar import Sha256Sidecar
     from c10.host import HostCapabilities
-    from c10.loading import load_engine
-    from c10.runtimes.protocol import BuildProgress, CompileEngineCallable, EngineCacheEntry
+    from c10.plugin.compiler import (
+        EngineCompiler,
+        EngineCompileRequest,
+        EngineCompileResult,
+        EngineCompileSummary,
+        build_engine_compiler,
+    )
+    from c10.proof.load import load_engine
+    from c10.runtimes.protocol import BuildProgress, CompileEngineCallable, CompileOutcome, EngineCacheEntry
+    from c10.signing.policy import SigningPolicy
 
 _HOMES = {
-    "c10.compiler": (
+    "c10.plugin.compiler": (
         "EngineCompiler",
         "EngineCompileRequest",
         "EngineCompileResult",
@@ -99,12 +98,11 @@ _HOMES = {
         "VerificationError",
     ),
     "c10.host": ("HostCapabilities",),
-    "c10.loading": ("load_engine",),
+    "c10.proof.load": ("load_engine",),
     "c10.files.naming": ("EngineFilenameSchema", "EngineName"),
-    "c10.building.outcome": ("CompileOutcome",),
-    "c10.runtimes.protocol": ("BuildProgress", "CompileEngineCallable", "EngineCacheEntry"),
+    "c10.runtimes.protocol": ("BuildProgress", "CompileEngineCallable", "CompileOutcome", "EngineCacheEntry"),
     "c10.files.sidecar": ("Sha256Sidecar",),
-    "c10.corpus.policy": ("SigningPolicy",),
+    "c10.signing.policy": ("SigningPolicy",),
     "c10.building.sign": ("sign_engine",),
     "c10.corpus.spec": ("BackboneSpec", "BuildConfig", "BuildOptions", "OptimizationProfile", "ShapeRange"),
 }

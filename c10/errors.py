@@ -1,4 +1,4 @@
-"""Every error c10 raises on purpose. May import nothing of c10.
+"""Every error c10 raises on purpose.
 
 Form of a message: ``where: what: expected X, got Y`` and a second line that says what to do.
 Anything else that escapes c10 is a defect.

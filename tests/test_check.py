@@ -13,7 +13,6 @@ import pytest
 from signing_keys import Key, make_key
 
 from c10 import errors
-from c10.corpus.policy import SigningPolicy
 from c10.errors import (
     DigestMismatchError,
     InvalidRecordError,
@@ -34,6 +33,7 @@ from c10.proof.definition import build_key
 from c10.proof.evidence import Evidence, read_evidence
 from c10.proof.record import BuildRecord
 from c10.signing.envelope import Envelope, Signature, signed_bytes
+from c10.signing.policy import SigningPolicy
 
 ENGINE = Path("nowhere/model__sm87_jp6.2_trt10.3_fp16.engine")
 OTHER_NAME = "other__sm87_jp6.2_trt10.3_fp16.engine"

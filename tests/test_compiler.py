@@ -328,7 +328,7 @@ def test_an_onnx_rewritten_under_the_same_stamp_while_it_is_compiled_is_no_build
 
 def test_a_request_without_a_host_is_for_this_machine(corpus: Corpus, monkeypatch: pytest.MonkeyPatch) -> None:
     here = HostCapabilities(**HOST)
-    monkeypatch.setattr("c10.building.wanted.probe_host", lambda **_: here)
+    monkeypatch.setattr("c10.building.targets.probe_host", lambda **_: here)
     request = replace(request_of(corpus), host=None)
     assert len(EngineCompiler(Runtime(write)).compile_engines_for_corpus(request)) == 3
     assert corpus.engine("aliked").is_file()
@@ -340,9 +340,11 @@ def test_a_compiler_of_a_configuration_knows_the_host_that_it_was_made_for(
     """A container says its JetPack in the configuration; to probe once more without it would fail."""
     here = HostCapabilities(**HOST)
     asked: list[Any] = []
-    monkeypatch.setattr("c10.compiler.choose_runtime", lambda *_, jetpack: asked.append(jetpack) or ("trt", here))
-    monkeypatch.setattr("c10.compiler.builtin_runtime", lambda *_: Runtime(write, "trt"))
-    monkeypatch.delattr("c10.building.wanted.probe_host")
+    monkeypatch.setattr(
+        "c10.plugin.compiler.choose_runtime", lambda *_, jetpack: asked.append(jetpack) or ("trt", here)
+    )
+    monkeypatch.setattr("c10.plugin.compiler.builtin_runtime", lambda *_: Runtime(write, "trt"))
+    monkeypatch.delattr("c10.building.targets.probe_host")
     compiler = build_engine_compiler(C10ProvisioningConfig(jetpack="6.2"))
     assert len(compiler.compile_engines_for_corpus(replace(request_of(corpus), host=None))) == 3
     assert asked == ["6.2"]

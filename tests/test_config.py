@@ -22,7 +22,7 @@ from c10 import (
     ShapeRange,
     build_backbone_specs,
 )
-from c10.building.wanted import corpus_targets
+from c10.building.targets import corpus_targets
 from c10.files.naming import PRECISIONS
 
 BACKBONE: dict[str, Any] = {

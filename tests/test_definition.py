@@ -18,9 +18,9 @@ from c10.corpus.spec import BUILD_OPTIONS
 from c10.corpus.target import EngineTarget, engine_target
 from c10.host.capabilities import HOST_FACTS
 from c10.plugin.description import TaskDescription
+from c10.proof.compatibility import contradictions
 from c10.proof.definition import build_definition, build_key, differences, recorded_options, source_files
 from c10.proof.facts import FACTS, Difference
-from c10.proof.fit import misfits
 from c10.proof.record import BuildRecord, read_record
 from c10.proof.sources import SourceDigests
 from c10.proof.verdict import Proof, judge
@@ -249,9 +249,9 @@ def test_readers_of_a_record_take_an_absent_option_as_neutral(tmp_path: Path, op
     target = built(tmp_path)
     record = with_options(target, options)
     assert recorded_options(record.definition) == NEUTRAL_OF_V1
-    assert misfits(record, target.host) == []
+    assert contradictions(record, target.host) == []
     newer = HostCapabilities(**{**HOST, "trt": "10.9"})
-    assert [difference.key for difference in misfits(record, newer)] == ["runtime.version"]
+    assert [difference.key for difference in contradictions(record, newer)] == ["runtime.version"]
     assert bytes(load_engine(target.engine_path, host=target.host)) == target.engine_path.read_bytes()
     described = TaskDescription(target, judge(target, SourceDigests()))["options"]
     assert described.startswith("conversion auto, builder_optimization_level 3, hardware_compatibility none, ")
@@ -261,6 +261,6 @@ def test_readers_of_a_record_take_an_absent_option_as_neutral(tmp_path: Path, op
 def test_readers_of_a_record_see_the_options_that_are_written(tmp_path: Path) -> None:
     target = built(tmp_path, BuildOptions(version_compatible=True, hardware_compatibility="same_compute_capability"))
     record = read_record(target.record_path)
-    assert misfits(record, HostCapabilities(**{**HOST, "trt": "10.9", "sm_count": 8})) == []
+    assert contradictions(record, HostCapabilities(**{**HOST, "trt": "10.9", "sm_count": 8})) == []
     described = TaskDescription(target, judge(target, SourceDigests()))["options"]
     assert "version_compatible True" in described

@@ -12,11 +12,11 @@ from pathlib import Path
 
 import pytest
 
-from c10.building.progress import CHANNEL
-from c10.plugin import display
-from c10.plugin.display import PlainDisplay
-from c10.plugin.live import coloured
-from c10.plugin.output import Output
+from c10.console import display
+from c10.console.display import PlainDisplay
+from c10.console.live import coloured
+from c10.console.output import Output
+from c10.console.progress import CHANNEL
 from c10.runtimes.protocol import BuildProgress
 
 ROOT = Path(__file__).parents[1]

@@ -8,7 +8,8 @@ import pytest
 
 from c10 import BackboneSpec, HostCapabilities
 from c10.cache.estimate import estimate_s
-from c10.corpus.target import EngineTarget, engine_target, record_path
+from c10.corpus.target import EngineTarget, engine_target
+from c10.files.naming import record_path
 from c10.proof.definition import build_definition, build_key
 from c10.proof.record import BuildRecord
 from c10.proof.sources import SourceDigests

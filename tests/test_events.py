@@ -132,7 +132,7 @@ def configured(before: str, variable: str = "text") -> str:
     code = f"""
 import logging, sys
 {before}
-from c10.building import events
+from c10.console import events
 events.configure_logging()
 events.LOGGER.log(logging.WARNING, "a warning", extra={{"event": "c10.test"}})
 events.compile_summary(built=1, reused=2, failed=3, duration_s=0.12345)

@@ -28,7 +28,7 @@ from c10.host.jetpack import (
     probe_l4t,
     tegra_chip,
 )
-from c10.host.stated import parse_host
+from c10.host.parse_host import parse_host
 from c10.runtimes import select
 from c10.runtimes.select import builtin_runtime, choose_runtime
 

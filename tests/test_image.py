@@ -20,8 +20,8 @@ from harness import DODO, TESTS, Corpus, flip_byte, snapshot
 from pem_keys import make_keys
 
 from c10 import DigestMismatchError, HostCapabilities, ImageError, SigningPolicy, VerificationError, load_engine
-from c10.building.wanted import corpus_targets
-from c10.corpus.target import record_path
+from c10.building.targets import corpus_targets
+from c10.files.naming import record_path
 from c10.image import builders
 from c10.image.contents import collect, write_tar
 from c10.proof.verdict import Verdict, check_bytes
@@ -32,7 +32,7 @@ IMAGE_DODO = (
 
 def task_image():
     """Image of the engines"""
-    from c10.image_task import image_task
+    from c10.image.task import image_task
 
     host, runtime = planned()
     return image_task("backbones.toml", host=host, runtime=runtime)

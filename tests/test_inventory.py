@@ -15,8 +15,8 @@ import pytest
 from harness import Corpus, flip_byte, run, snapshot
 
 from c10.cache.inventory import cache_directories, examine, take_inventory
+from c10.cache.orphans import tidy
 from c10.cache.quarantine import Quarantine
-from c10.cache.tidy import tidy
 from c10.errors import C10Error
 
 HOLD = """

@@ -25,12 +25,12 @@ from c10.corpus.target import EngineTarget, engine_target
 from c10.errors import RecordError
 from c10.files.pieces import PieceDigests
 from c10.plugin.description import TaskDescription
+from c10.plugin.engines import file_dependencies
 from c10.proof.definition import ENVIRONMENT, build_definition, build_key, differences, source_files
 from c10.proof.facts import FACTS, Difference, describe, fact_of
 from c10.proof.record import PREDICATE_TYPE, SCHEMA_VERSION, STATEMENT_TYPE, BuildRecord, parse_record, read_record
 from c10.proof.sources import SourceDigests
 from c10.proof.verdict import Proof, Refusal, judge
-from c10.tasks import file_dependencies
 
 DIGESTS = st.binary(min_size=32, max_size=32).map(bytes.hex)
 NUMBERS = st.integers(-(2**53) + 1, 2**53 - 1)

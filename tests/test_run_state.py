@@ -11,11 +11,11 @@ from coarse_clock import just_after, long_after
 from doit.dependency import MD5Checker
 from doit.globals import Globals
 
-from c10.commands.reading import EngineReader
+from c10.cache.reading import EngineReader
+from c10.files import ahead
 from c10.files import digest as digest_module
 from c10.files.digest import FileDigest, digest_file
 from c10.plugin.run_state import RunState, SourceChecker, current_run
-from c10.proof import verification
 
 
 @pytest.fixture
@@ -86,7 +86,7 @@ def test_an_engine_at_rest_is_read_once_for_its_task_and_for_the_image(
         read.append(path)
         return digest_file(path)
 
-    monkeypatch.setattr(verification, "digest_file", counting)
+    monkeypatch.setattr(ahead, "digest_file", counting)
     monkeypatch.setattr(digest_module, "_RACY_NS", -(1 << 62))
     run = RunState()
     monkeypatch.delattr(run.sources, "_digest")  # it would read the file
@@ -97,7 +97,7 @@ def test_an_engine_at_rest_is_read_once_for_its_task_and_for_the_image(
 
 def test_a_command_reads_an_engine_again_that_may_have_changed(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     coarse_clock.stop(monkeypatch)
-    monkeypatch.setattr(verification, "digest_file", lambda path: digest_file(path, just_after))
+    monkeypatch.setattr(ahead, "digest_file", lambda path: digest_file(path, just_after))
     reader = EngineReader()
     old = reader.digest(file)
     file.write_bytes(b"WEIGHTS")

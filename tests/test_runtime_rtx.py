@@ -27,8 +27,8 @@ from c10 import (
     build_backbone_specs,
     convert_network,
 )
-from c10.compiler import build_engine_compiler
 from c10.host import probe_host
+from c10.plugin.compiler import build_engine_compiler
 from c10.proof.record import read_record
 
 pytestmark = pytest.mark.skipif(

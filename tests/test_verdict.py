@@ -14,8 +14,6 @@ from harness import HOST, flip_byte, onnx_bytes
 from signing_keys import Key, make_key
 
 from c10.building.build import build_engine
-from c10.building.outcome import CompileOutcome
-from c10.corpus.policy import SigningPolicy
 from c10.corpus.spec import BackboneSpec, BuildOptions
 from c10.corpus.target import EngineTarget, engine_target
 from c10.errors import Reason
@@ -25,6 +23,8 @@ from c10.host import HostCapabilities
 from c10.proof.record import read_record
 from c10.proof.sources import SourceDigests
 from c10.proof.verdict import _WORDS, SIDECAR_REASONS, Proof, Refusal, Verdict, check_bytes, judge, record_stamp
+from c10.runtimes.protocol import CompileOutcome
+from c10.signing.policy import SigningPolicy
 
 NAMES = ("model", "other")
 INTACT = "intact, and built from exactly these inputs"

@@ -1,1 +1,1 @@
-"""One engine is built: lock, compile, record, sign; and what is told of it. May import all that knows not doit."""
+"""One engine is built: lock, compile, record, sign; and what is told of it."""

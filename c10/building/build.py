@@ -1,4 +1,4 @@
-"""Builds one engine: lock, look again, compile, record. May import all but doit's other parts and the commands.
+"""Builds one engine: lock, look again, compile, record.
 
 What doit runs for an engine that may not be reused. The runtime writes engine and sidecar; the record that is
 written last commits the build; where engines are signed, its envelope follows it.
@@ -14,18 +14,17 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
-from c10.building import events
 from c10.building.device import device_held
-from c10.building.outcome import CompileOutcome
-from c10.building.progress import CHANNEL
 from c10.building.published import published_engine
 from c10.building.sign import open_signing_key, publish_signature
+from c10.console import events
+from c10.console.progress import CHANNEL
 from c10.conversion.report import NetworkReport
 from c10.corpus.target import EngineTarget
 from c10.errors import C10Error, SourceError
 from c10.files.locks import held, lock_path
 from c10.files.pieces import listening
-from c10.files.publish import publish, remove_orphans, settle, unpublish
+from c10.files.publish import publish, remove_orphans, sync_renames, unpublish
 from c10.proof.definition import build_definition, build_key, source_files
 from c10.proof.record import BuildRecord
 from c10.proof.snapshot import SourceSnapshot
@@ -33,7 +32,7 @@ from c10.proof.sources import SourceDigests
 from c10.proof.verdict import Proof, Refusal, Verdict, check_bytes, judge, record_stamp
 from c10.runtimes.calibration import refuse_missing_cache
 from c10.runtimes.isolated import IsolatedRuntime
-from c10.runtimes.protocol import BuildProgress, CompileEngineCallable
+from c10.runtimes.protocol import BuildProgress, CompileEngineCallable, CompileOutcome
 from c10.runtimes.select import builtin_runtime
 from c10.signing.keys import PrivateKey
 
@@ -89,7 +88,7 @@ def _build(
             # Another process was here meanwhile.
             verdict = judge(target, sources)
             if isinstance(verdict, Proof):
-                settle(target.engine_path.parent)
+                sync_renames(target.engine_path.parent)
                 return BuildOutcome(CompileOutcome.REUSED, verdict, verdict.record, None)
             refusal = verdict
         events.cache_miss(target, refusal)

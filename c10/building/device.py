@@ -1,10 +1,9 @@
-"""The lock of the GPU that engines are tuned on: two tuners on one device would time each other's noise.
+"""The lock of a GPU. Two builders that tune on one device at once would measure each other's load.
 
-May import cuda, errors and locks. One lock for each device and user, whatever the project and its cache_root. Its
-folder follows from the user id alone: a login, a service and a cron job of one user meet there. $XDG_RUNTIME_DIR
-exists for logins only; a service's home may be missing, hidden, read-only or shared by several machines; files in
-/dev/shm are removed when their owner logs out. /var/tmp exists without a login, and where it is missing or read-only
-/tmp can be written to.
+There is one lock for each device and user, whatever the project and its cache_root. Its folder follows from the user
+id alone, so a login, a service and a cron job of one user share it. $XDG_RUNTIME_DIR exists for logins only; a
+service's home may be missing, hidden, read-only or shared by several machines; files in /dev/shm are removed when their
+owner logs out. /var/tmp exists without a login, and /tmp is writable where /var/tmp is missing or read-only.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Checks what a runtime published against what it says. May import errors, pieces, sidecar, target and protocol."""
+"""Checks what a runtime published against what it says."""
 
 from __future__ import annotations
 

@@ -1,19 +1,19 @@
-"""Signs build records. May import errors, locks, policy, publish, record, verdict, target and signing."""
+"""Signs build records."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from c10.corpus.policy import KEY_VARIABLE, SigningPolicy
-from c10.corpus.target import record_path, signature_path
 from c10.errors import InvalidSignatureError, SigningError, VerificationError
 from c10.files.locks import held, lock_path
+from c10.files.naming import record_path, signature_path
 from c10.files.publish import publish
 from c10.proof.record import read_record_bytes
 from c10.proof.verdict import Refusal, check_bytes
 from c10.signing.check import trusted
 from c10.signing.envelope import Envelope, Signature, read_envelope, signed_bytes
 from c10.signing.keys import PrivateKey, load_private_key
+from c10.signing.policy import KEY_VARIABLE, SigningPolicy
 
 
 def open_signing_key(policy: SigningPolicy) -> PrivateKey | None:

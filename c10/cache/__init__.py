@@ -1,1 +1,1 @@
-"""What lies in a cache_root: listed, tidied, set aside. May import corpus, files and proof."""
+"""What lies in a cache_root: listed, tidied, set aside."""

@@ -1,6 +1,4 @@
-"""How long a build may take: what the last build of the same model took. May import errors, naming, nearest, record,
-and target.
-"""
+"""How long a build may take: what the last build of the same model took."""
 
 from __future__ import annotations
 

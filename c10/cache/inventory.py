@@ -1,5 +1,4 @@
-"""What lies in a cache_root: engines of all hosts, leftovers, foreign files. May import all that knows neither
-doit nor a runtime.
+"""What lies in a cache_root: engines of all hosts, leftovers, foreign files.
 
 ``take_inventory`` looks at names and sizes alone; ``examine`` reads an engine's bytes. Neither writes anything.
 """
@@ -13,7 +12,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal
 
-from c10.corpus.policy import SigningPolicy
 from c10.corpus.target import PLACEHOLDER
 from c10.errors import C10Error, InvalidEngineNameError, Reason
 from c10.files.digest import FileDigest, digest_file
@@ -22,6 +20,7 @@ from c10.files.naming import SUFFIXES, EngineFilenameSchema, EngineName
 from c10.files.publish import owner_of_temporary
 from c10.files.remedies import to_read
 from c10.proof.verdict import Proof, Refusal, Verdict, check_bytes
+from c10.signing.policy import SigningPolicy
 
 EngineState = Literal["intact", "building", "unrecorded", "untrusted", "unreadable", "lost", "damaged"]
 LeftoverKind = Literal["orphan", "writing", "foreign"]

@@ -1,7 +1,4 @@
-"""Sets damaged engines aside: all files of one together, never deleted, never onto another file.
-
-May import errors, inventory, locks, publish and verdict.
-"""
+"""Sets damaged engines aside: all files of one together, never deleted, never onto another file."""
 
 from __future__ import annotations
 

@@ -1,6 +1,4 @@
-"""What the commands share: options anywhere on the line, messages instead of tracebacks. May import doit,
-config, errors, events, interruption, output and text.
-"""
+"""What the commands share: options anywhere on the line, messages instead of tracebacks."""
 
 from __future__ import annotations
 
@@ -15,12 +13,12 @@ from doit.cmd_base import Command
 from doit.cmdparse import CmdParseError
 from doit.exceptions import InvalidCommand
 
-from c10.building import events
-from c10.commands.text import printable
+from c10.console import events
+from c10.console.interruption import show_no_traceback
+from c10.console.output import encodable, silence
+from c10.console.text import printable
 from c10.corpus.config import DEFAULT_CONFIG, C10ProvisioningConfig
 from c10.errors import C10Error
-from c10.plugin.interruption import show_no_traceback
-from c10.plugin.output import encodable, silence
 
 DEFAULT_CACHE: Final = "engines"
 

@@ -1,5 +1,4 @@
-"""What the commands say as JSON; docs/commands.md describes every key. May import facts, host,
-inventory, planning and record.
+"""What the commands say as JSON; docs/commands.md describes every key.
 
 ``schema_version`` changes when a key is renamed, removed or changes its meaning, not when one is added.
 """
@@ -11,8 +10,8 @@ from collections.abc import Iterable
 from dataclasses import asdict
 from typing import Any, Final
 
+from c10.building.planning import PlannedEngine
 from c10.cache.inventory import Finding, Inventory, Leftover, StoredEngine
-from c10.commands.planning import PlannedEngine
 from c10.host import HostCapabilities
 from c10.proof.facts import Difference, fact_of
 from c10.proof.record import BuildRecord

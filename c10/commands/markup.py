@@ -1,4 +1,4 @@
-"""The parts of the report page: HTML out of values, every word escaped. May import text."""
+"""The parts of the report page: HTML out of values, every word escaped."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from datetime import datetime, timezone
 from html import escape
 from typing import Any, Final
 
-from c10.commands.text import printable
+from c10.console.text import printable
 
 _KINDS: Final = {
     "intact": "good", "reuse": "good", "damaged": "bad", "unreadable": "bad", "lost": "bad", "missing": "bad",

@@ -1,7 +1,4 @@
-"""``doit engines-plan``: what would be rebuilt, and why, here or on another host.
-
-May import doit and all but the tasks.
-"""
+"""``doit engines-plan``: what would be rebuilt, and why, here or on another host."""
 
 from __future__ import annotations
 
@@ -11,6 +8,8 @@ from typing import Any, Final
 from doit import get_var
 from doit.exceptions import InvalidCommand
 
+from c10.building.planning import PlannedEngine, blocked_lines, build_command, describe_host, plan_corpus
+from c10.cache.reading import EngineReader
 from c10.commands import documents
 from c10.commands.base import (
     OK,
@@ -21,14 +20,12 @@ from c10.commands.base import (
     write,
     write_json,
 )
-from c10.commands.planning import PlannedEngine, blocked_lines, build_command, describe_host, plan_corpus
-from c10.commands.reading import EngineReader
-from c10.commands.text import count, seconds, table
+from c10.console.text import count, seconds, table
 from c10.corpus.config import C10ProvisioningConfig
 from c10.corpus.target import PLACEHOLDER, PLACEHOLDERS
 from c10.errors import HostProbeError
 from c10.host import HostCapabilities
-from c10.host.stated import EXAMPLE, FIELDS, parse_host
+from c10.host.parse_host import EXAMPLE, FIELDS, parse_host
 
 _IN_FULL: Final = {
     "auto": f"Describe that host in full: --host {EXAMPLE} or --host rtx_version=1.7, for example",

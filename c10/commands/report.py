@@ -1,7 +1,4 @@
-"""``doit engines-report``: one page to look at, and the same as JSON.
-
-May import doit and all but the tasks.
-"""
+"""``doit engines-report``: one page to look at, and the same as JSON."""
 
 from __future__ import annotations
 
@@ -13,8 +10,10 @@ from typing import Any
 
 from doit.exceptions import InvalidCommand
 
-from c10.building.wanted import signing_policy
+from c10.building.planning import PlannedEngine, describe_host, plan_corpus
+from c10.building.targets import signing_policy
 from c10.cache.inventory import Finding, Inventory
+from c10.cache.reading import EngineReader, cache_inventories, is_missing, take_inventories
 from c10.commands import documents
 from c10.commands.base import (
     DEFAULT_CACHE,
@@ -23,10 +22,8 @@ from c10.commands.base import (
     EngineCommand,
     write,
 )
-from c10.commands.planning import PlannedEngine, describe_host, plan_corpus
-from c10.commands.reading import EngineReader, cache_inventories, is_missing, take_inventories
 from c10.commands.report_page import render
-from c10.commands.text import count, megabytes
+from c10.console.text import count, megabytes
 from c10.corpus.config import DEFAULT_CONFIG, C10ProvisioningConfig
 from c10.errors import PublishError
 from c10.files.publish import publish

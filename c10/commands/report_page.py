@@ -1,4 +1,4 @@
-"""The report as one HTML page: no script, no request, every word escaped. May import markup and text.
+"""The report as one HTML page: no script, no request, every word escaped.
 
 The page is made of the JSON document alone, so the two cannot disagree. A Content-Security-Policy in the page
 itself forbids the browser to load anything.
@@ -25,7 +25,7 @@ from c10.commands.markup import (
     text,
     when,
 )
-from c10.commands.text import count, megabytes, seconds
+from c10.console.text import count, megabytes, seconds
 
 Engine = dict[str, Any]
 

@@ -1,7 +1,4 @@
-"""``doit engines-verify``: reads every engine, and says whether what the corpus needs here is there.
-
-May import doit and all but the tasks.
-"""
+"""``doit engines-verify``: reads every engine, and says whether what the corpus needs here is there."""
 
 from __future__ import annotations
 
@@ -12,9 +9,18 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
-from c10.building.wanted import signing_policy
+from c10.building.planning import (
+    PlannedEngine,
+    blocked_lines,
+    build_command,
+    describe_host,
+    plan_corpus,
+    refuse_empty,
+)
+from c10.building.targets import signing_policy
 from c10.cache.inventory import Finding, Inventory, cache_directories
 from c10.cache.quarantine import Quarantine
+from c10.cache.reading import EngineReader, cache_inventories, take_inventories
 from c10.commands import documents
 from c10.commands.base import (
     DEFAULT_CACHE,
@@ -26,19 +32,10 @@ from c10.commands.base import (
     write,
     write_json,
 )
-from c10.commands.planning import (
-    PlannedEngine,
-    blocked_lines,
-    build_command,
-    describe_host,
-    plan_corpus,
-    refuse_empty,
-)
-from c10.commands.reading import EngineReader, cache_inventories, take_inventories
-from c10.commands.text import count, megabytes, seconds, table
+from c10.console.text import count, megabytes, seconds, table
 from c10.corpus.config import C10ProvisioningConfig
-from c10.corpus.policy import SigningPolicy
 from c10.proof.verdict import Refusal
+from c10.signing.policy import SigningPolicy
 
 #: Nothing is damaged, but a run would not reuse what is there: the inputs are not those of the build.
 NOT_REUSED: Final = 2

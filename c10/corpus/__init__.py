@@ -1,1 +1,1 @@
-"""What is wanted: backbones.toml, and the engines that it means on a host. May import errors, files and host."""
+"""What is wanted: backbones.toml, and the engines that it means on a host."""

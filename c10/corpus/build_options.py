@@ -10,8 +10,8 @@ from collections.abc import Mapping
 from dataclasses import fields
 from typing import Final
 
-from c10.corpus.fields import Problems, Table
 from c10.corpus.spec import BuildOptions, Precision
+from c10.corpus.toml_table import Problems, Table
 
 CONVERSIONS: Final = ("auto", "always", "never")
 #: The precisions that the converter makes of an fp32 network.

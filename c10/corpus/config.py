@@ -1,5 +1,4 @@
-"""backbones.toml → C10ProvisioningConfig → BackboneSpec. May import digest, errors, naming, remedies, spec,
-target, fields, build_options and signing's policy.
+"""backbones.toml → C10ProvisioningConfig → BackboneSpec.
 
 Every problem of a file is found and told in one message. Paths in the file are relative to the file.
 """
@@ -15,8 +14,6 @@ from pathlib import Path
 from typing import Any, Final
 
 from c10.corpus.build_options import CONVERSIONS, REPLACED_KEYS, build_options, check_conversion
-from c10.corpus.fields import Problems, Table
-from c10.corpus.policy import SigningPolicy, is_revocable
 from c10.corpus.spec import (
     DEFAULT_INPUT_NAME,
     DEFAULT_PRECISION,
@@ -30,10 +27,12 @@ from c10.corpus.spec import (
     ShapeRange,
 )
 from c10.corpus.target import PLACEHOLDER, PLACEHOLDERS
+from c10.corpus.toml_table import Problems, Table
 from c10.errors import ConfigError
 from c10.files.digest import open_regular
 from c10.files.naming import MODEL_NAME_MAX, PRECISIONS, is_model_name
 from c10.files.remedies import to_read
+from c10.signing.policy import SigningPolicy, is_revocable
 
 if sys.version_info >= (3, 11):
     import tomllib

@@ -1,4 +1,4 @@
-"""What is asked for: a backbone, its shapes and its build options, as plain data. May import errors and naming.
+"""What is asked for: a backbone, its shapes and its build options, as plain data.
 
 Everything here is a value: frozen, comparable, picklable, and free of file system and clock.
 """

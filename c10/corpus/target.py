@@ -1,17 +1,13 @@
-"""Spec + host → the engine that is wanted, and where it lies. May import errors, naming, sidecar, spec, host
-and the signing policy.
-"""
+"""Spec + host → the engine that is wanted, and where it lies."""
 
 from __future__ import annotations
 
 import os
 import re
 from dataclasses import dataclass, field
-from functools import lru_cache
 from pathlib import Path
 from typing import Final
 
-from c10.corpus.policy import SigningPolicy
 from c10.corpus.spec import (
     DEFAULT_PRECISION,
     DEFAULT_WORKSPACE_MB,
@@ -21,9 +17,10 @@ from c10.corpus.spec import (
     RuntimeKind,
 )
 from c10.errors import ConfigError, HostProbeError, InvalidEngineNameError
-from c10.files.naming import RECORD_SUFFIX, SIGNATURE_SUFFIX, EngineFilenameSchema
+from c10.files.naming import EngineFilenameSchema, record_path, signature_path
 from c10.files.sidecar import Sha256Sidecar
 from c10.host.capabilities import HostCapabilities
+from c10.signing.policy import SigningPolicy
 
 #: What a cache_root may be named by: the placeholder, and the fact of the host that takes its place.
 PLACEHOLDERS: Final = {"{device}": "device_name", "{sm_count}": "sm_count"}
@@ -71,17 +68,6 @@ class EngineTarget:
     def runtime_version(self) -> str:
         """The full version of the TensorRT that builds it."""
         return runtime_version(self.runtime, self.host)
-
-
-@lru_cache(maxsize=4096)  # asked for several times an engine
-def record_path(engine_path: Path) -> Path:
-    """Return the build record's path."""
-    return Path(f"{engine_path}{RECORD_SUFFIX}")
-
-
-def signature_path(engine_path: Path) -> Path:
-    """Return the path of the signed record (a DSSE envelope)."""
-    return Path(f"{engine_path}{SIGNATURE_SUFFIX}")
 
 
 def engine_target(

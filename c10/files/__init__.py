@@ -1,1 +1,1 @@
-"""Files on disk: their names, digests, sidecars, locks, and how they are published. May import errors."""
+"""Files on disk: their names, digests, sidecars, locks, and how they are published."""

@@ -1,4 +1,4 @@
-"""SHA-256 of files, and the stamp by which a later change is noticed. May import nothing of c10."""
+"""SHA-256 of files, and the stamp by which a later change is noticed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Locks between processes: one for each engine, one for each GPU. May import digest, errors, publish and remedies.
+"""Locks between processes: one for each engine, one for each GPU.
 
 A lock is the kernel's (flock): it goes with its holder, however that ends. The compiling child inherits it,
 so that an engine stays locked for as long as anybody is alive who might still write it.

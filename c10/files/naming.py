@@ -1,4 +1,4 @@
-"""The engine filename schema: one engine's identity as a file name. May import errors.
+"""The engine filename schema: one engine's identity as a file name.
 
     {model}__sm{sm}_jp{jp}_{runtime}{version}_{precision}.engine
 
@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import re
 from dataclasses import asdict, dataclass
-from pathlib import PurePath
+from functools import lru_cache
+from pathlib import Path, PurePath
 from typing import Final
 
 from c10.errors import InvalidEngineNameError
@@ -96,3 +97,14 @@ class EngineFilenameSchema:
                 f"got {text[:200]!r}"
             )
         return EngineName(**match.groupdict())
+
+
+@lru_cache(maxsize=4096)  # asked for several times an engine
+def record_path(engine_path: Path) -> Path:
+    """Return the build record's path."""
+    return Path(f"{engine_path}{RECORD_SUFFIX}")
+
+
+def signature_path(engine_path: Path) -> Path:
+    """Return the path of the signed record (a DSSE envelope)."""
+    return Path(f"{engine_path}{SIGNATURE_SUFFIX}")

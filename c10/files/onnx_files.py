@@ -1,4 +1,4 @@
-"""Which external-data files an ONNX file names. May import errors, digest and remedies.
+"""Which external-data files an ONNX file names.
 
 Walks the protobuf wire format and skips every payload: a model of gigabytes is listed in milliseconds and
 kilobytes, without importing onnx or protobuf, so a task can be made for a model that was never compiled.

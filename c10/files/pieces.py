@@ -1,4 +1,4 @@
-"""SHA-256 of a file's pieces, so that several cores can check one file. May import digest.
+"""SHA-256 of a file's pieces, so that several cores can check one file.
 
 SHA-256 of a whole file is one chain and takes one core. The pieces have a fixed size, begin at its multiples, and
 each has a digest of its own. The digest of the whole stays what the sidecar names.

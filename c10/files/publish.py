@@ -1,5 +1,4 @@
-"""Atomic, durable publication of files. May import errors, digest, naming, pieces
-and remedies.
+"""Atomic, durable publication of files.
 
 A file is staged (temporary file in its own directory, O_EXCL, unpredictable name, written, fsynced), then
 committed (renamed over its path, directory fsynced). After a failed fsync the temporary file is thrown away
@@ -116,7 +115,7 @@ def sync_directory(path: Path) -> None:
         os.close(descriptor)
 
 
-def settle(directory: Path) -> None:
+def sync_renames(directory: Path) -> None:
     """Make durable what others renamed or removed in a directory: asked before what lies there is called reused.
 
     A build that was killed before it synced, or is about to, leaves engines that are right and that a power cut

@@ -1,4 +1,4 @@
-"""What to do about an error of the file system. May import nothing of c10.
+"""What to do about an error of the file system.
 
 The words stand in the second line of a message, behind one that says where and what: see ``errors``.
 """

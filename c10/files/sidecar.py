@@ -1,5 +1,4 @@
-r"""The ``.sha256`` sidecar: what the engine's bytes must be. May import errors, digest, naming, pieces
-and publish.
+r"""The ``.sha256`` sidecar: the digest that the engine's bytes must have.
 
 Format: ``<64 hex>␠␠<file name>\n``, so that ``sha256sum -c`` checks it; a bare digest is accepted on reading.
 """

@@ -1,4 +1,4 @@
-"""This machine: what an engine would be built for. May import errors."""
+"""This machine: what an engine would be built for."""
 
 from c10.host.capabilities import HostCapabilities
 from c10.host.probe import probe_host

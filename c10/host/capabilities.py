@@ -1,4 +1,4 @@
-"""The facts of a host that decide whether an engine fits it. May import nothing of c10."""
+"""The facts of a host that decide whether an engine fits it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The GPU, asked through the CUDA driver's C interface. May import nothing of c10.
+"""The GPU, asked through the CUDA driver's C interface.
 
 Sources: CUDA Driver API reference (cuInit, cuDeviceGet, cuDeviceGetAttribute, cuDriverGetVersion,
 cuDeviceGetUuid, cuDeviceGetPCIBusId).

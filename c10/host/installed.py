@@ -1,4 +1,4 @@
-"""Which version of a distribution is installed, without importing it. May import nothing of c10."""
+"""Which version of a distribution is installed, without importing it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which Jetson and which JetPack. May import nothing of c10.
+"""Which Jetson and which JetPack.
 
 Sources: first line of /etc/nv_tegra_release; NVIDIA's JetPack archive for L4T → JetPack.
 """

@@ -1,4 +1,4 @@
-"""Puts the facts of this machine together. May import errors and its siblings."""
+"""Puts the facts of this machine together."""
 
 from __future__ import annotations
 

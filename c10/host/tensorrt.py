@@ -1,4 +1,4 @@
-"""Versions of TensorRT and TensorRT-RTX, without importing either. May import installed.
+"""Versions of TensorRT and TensorRT-RTX, without importing either.
 
 The library that will be loaded wins over the metadata that is found: the Python package brings its
 libraries in ``tensorrt_libs``; JetPack's lie on the loader's path. Source: NvInferRuntime.h,

@@ -1,4 +1,4 @@
-"""docker, podman and buildah: whichever keeps this machine's images. May import errors.
+"""docker, podman and buildah: whichever keeps this machine's images.
 
 Sources: the manual pages docker-load, docker-build, podman-pull, podman-build, buildah-pull and buildah-build.
 """

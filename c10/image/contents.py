@@ -1,5 +1,4 @@
-"""What an image of engines holds: their files, a list of them, labels. May import digest, errors, naming,
-publish, target and verdict.
+"""What an image of engines holds: their files, a list of them, labels.
 
 What goes in is what was judged: an engine is hashed while it is copied, and the small files beside it are kept from
 before they were judged.

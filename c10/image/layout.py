@@ -1,4 +1,4 @@
-"""One tar → an OCI image from scratch, as a directory. May import publish and contents.
+"""One tar → an OCI image from scratch, as a directory.
 
 https://github.com/opencontainers/image-spec/blob/main/image-layout.md. Nothing here depends on time or machine,
 so the digest is known before any builder sees the image. The manifest.json is what `docker load` reads.

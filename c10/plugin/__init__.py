@@ -1,1 +1,1 @@
-"""c10 as doit sees it: the up-to-date rule, the reporter, the database. May import doit and all below the tasks."""
+"""c10 as doit sees it: the up-to-date rule, the reporter, the database."""

@@ -1,4 +1,4 @@
-"""doit's database, as one that can be lost. May import doit and events.
+"""doit's database, as one that can be lost.
 
 Engines are reused for what lies on disk; the database only spares work. So what cannot be read is told in a
 sentence, and what cannot be written is not an error.
@@ -12,7 +12,7 @@ from typing import Any
 from doit.dependency import DatabaseException, SqliteDB
 from doit.exceptions import InvalidCommand
 
-from c10.building import events
+from c10.console import events
 
 
 class EngineDatabase(SqliteDB):  # type: ignore[misc] # doit is untyped

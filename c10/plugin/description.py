@@ -1,7 +1,4 @@
-"""What `doit info` says of an engine beyond what doit knows.
-
-May import definition, facts, record, target and verdict.
-"""
+"""What `doit info` says of an engine beyond what doit knows."""
 
 from __future__ import annotations
 

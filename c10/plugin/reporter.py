@@ -1,5 +1,4 @@
-"""What becomes of the engines of a run: counted, logged and told. May import doit, display, estimate,
-events, interruption, outcome, output, run_state, target, tidy and uptodate.
+"""What becomes of the engines of a run: counted, logged and told.
 
 ``RunReporter`` does what every run needs (hash ahead, count, log events); ``EngineReporter`` also tells a
 person, one line an engine and one for the whole run. Tasks that are not engines show as doit shows them.
@@ -14,15 +13,15 @@ from typing import Any
 
 from doit.reporter import ConsoleReporter
 
-from c10.building import events
-from c10.building.outcome import CompileOutcome
 from c10.cache.estimate import estimate_s
+from c10.console import events
+from c10.console.display import Display, make_display
+from c10.console.interruption import is_interrupted, show_no_traceback
+from c10.console.output import Output
 from c10.corpus.target import EngineTarget
-from c10.plugin.display import Display, make_display
-from c10.plugin.interruption import is_interrupted, show_no_traceback
-from c10.plugin.output import Output
 from c10.plugin.run_state import current_run
 from c10.plugin.uptodate import target_of
+from c10.runtimes.protocol import CompileOutcome
 
 GROUP = "engines"
 
@@ -91,7 +90,7 @@ class RunReporter(ConsoleReporter):  # type: ignore[misc] # doit is untyped
 
     def complete_run(self) -> None:
         """Tidy up after dead processes, and log the summary."""
-        from c10.cache.tidy import tidy  # not needed to list tasks
+        from c10.cache.orphans import tidy  # not needed to list tasks
 
         current_run().engines.forget()
         tidy(sorted(self._folders))

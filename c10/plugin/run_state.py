@@ -1,5 +1,4 @@
-"""What one doit run has learnt about files, and doit's file checker, which uses it. May import doit, digest,
-sources and verification.
+"""What one doit run has learnt about files, and doit's file checker, which uses it.
 
 doit makes its file checker when a run starts and drops it when the run ends. The run's state hangs on that object,
 so two runs in one process share nothing.
@@ -17,9 +16,9 @@ from doit.dependency import FileChangedChecker
 from doit.globals import Globals
 
 from c10.errors import SourceError
+from c10.files.ahead import DigestAhead
 from c10.files.digest import FileDigest, FileStamp
 from c10.proof.sources import SourceDigests
-from c10.proof.verification import EngineVerifier
 
 
 class RunState:
@@ -27,7 +26,7 @@ class RunState:
 
     def __init__(self, clock: Callable[[], int] = time.time_ns) -> None:
         self.sources = SourceDigests(clock=clock)
-        self.engines = EngineVerifier()
+        self.engines = DigestAhead()
 
     def engine_digest(self, engine_path: Path) -> FileDigest:
         """Return the digest of an engine's bytes as they are now. Raises OSError.

@@ -1,4 +1,4 @@
-"""The up-to-date rule as doit knows it. May import doit and all that knows no task.
+"""The up-to-date rule as doit knows it.
 
 doit's decision (0.37): every ``uptodate`` item is asked, then targets, then the saved state of file_dep; with
 no saved state a task runs, whatever ``uptodate`` said. So a checker that has proved an engine good first
@@ -14,12 +14,12 @@ from typing import Any, Final
 
 from doit.globals import Globals
 
-from c10.building.outcome import CompileOutcome
 from c10.corpus.target import EngineTarget
-from c10.files.publish import settle
+from c10.files.publish import sync_renames
 from c10.plugin.description import TaskDescription
 from c10.plugin.run_state import current_run
 from c10.proof.verdict import Proof, Verdict, judge
+from c10.runtimes.protocol import CompileOutcome
 
 
 class EngineUpToDate:
@@ -41,7 +41,7 @@ class EngineUpToDate:
         task.verdict = verdict
         task.meta = TaskDescription(self.target, verdict)
         if isinstance(verdict, Proof):
-            settle(self.target.engine_path.parent)
+            sync_renames(self.target.engine_path.parent)
             adopt(task, reused_values(verdict, task.file_dep))
             return True
         return False

@@ -1,20 +1,19 @@
 """Proves that an engine, its sidecar and its build record agree, and that it is signed as asked.
 
 The rule, without I/O: it is given what was read and raises the VerificationError that says what is wrong.
-`judge` turns that error into a reason to rebuild, `load_engine` lets it pass. May import errors, evidence, policy,
-record, sidecar, target and signing.
+`judge` turns that error into a reason to rebuild, `load_engine` lets it pass.
 """
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from c10.corpus.policy import SigningPolicy
-from c10.corpus.target import record_path
 from c10.errors import DigestMismatchError, InvalidRecordError, RecordError, RecordMismatchError, VerificationError
+from c10.files.naming import record_path
 from c10.files.sidecar import Sha256Sidecar, parse_sidecar
 from c10.proof.evidence import Evidence
 from c10.proof.record import BuildRecord, parse_record
+from c10.signing.policy import SigningPolicy
 
 
 def prove(engine_path: Path, evidence: Evidence, policy: SigningPolicy, *, sha256: str, size: int) -> BuildRecord:

@@ -1,5 +1,4 @@
-"""The build definition: all that goes into an engine, in SLSA's form, and the build key. May import facts,
-installed, revisions, spec, target and onnx_files.
+"""The build definition: all that goes into an engine, in SLSA's form, and the build key.
 
 https://slsa.dev/spec/v1.0/provenance: externalParameters (what the user asked for), internalParameters (what
 the machine added), resolvedDependencies (files, by digest). The build key is the SHA-256 of the definition as

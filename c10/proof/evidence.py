@@ -1,6 +1,4 @@
-"""Reads the small files beside an engine: sidecar, build record and envelope. May import errors, record, sidecar,
-target and envelope.
-"""
+"""Reads the small files beside an engine: sidecar, build record and envelope."""
 
 from __future__ import annotations
 
@@ -8,7 +6,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from c10.corpus.target import record_path, signature_path
 from c10.errors import (
     InvalidRecordError,
     InvalidSignatureError,
@@ -16,6 +13,7 @@ from c10.errors import (
     RecordError,
     VerificationError,
 )
+from c10.files.naming import record_path, signature_path
 from c10.files.sidecar import Sha256Sidecar
 from c10.proof.record import read_record_bytes
 from c10.signing.envelope import read_envelope_bytes

@@ -1,4 +1,4 @@
-"""The decision table: every fact that goes into a build, and what its change does. May import spec and capabilities.
+"""The decision table: every fact that goes into a build, and what its change does.
 
 The rows of build options and of the host come from their tables: ``BUILD_OPTIONS`` and ``HOST_FACTS``.
 A fact of an input makes a rebuild: the engine is wrong, or might be. A note never does: it is recorded for

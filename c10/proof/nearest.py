@@ -1,6 +1,6 @@
-"""Which engine comes nearest to a wanted one under another name, and what sets the two apart.
+"""Finds the engine under another name that is nearest to a wanted one, and what tells the two apart.
 
-May import naming and facts. After an upgrade every name is new: the likest old one says what changed.
+After an upgrade every engine has a new name; the nearest old one shows what changed.
 """
 
 from __future__ import annotations

@@ -1,5 +1,4 @@
-"""The build record beside an engine: an in-toto Statement v1 with SLSA provenance v1. May import errors,
-digest, pieces and definition.
+"""The build record beside an engine: an in-toto Statement v1 with SLSA provenance v1.
 
 https://github.com/in-toto/attestation/blob/main/spec/v1/statement.md. Fields of c10's own carry its prefix, as
 SLSA asks of extensions. A record is believed only as a whole: what cannot be read, or is of another schema

@@ -1,4 +1,4 @@
-"""The sources of one build: were they the same before, during and after the compile? May import sources and digest.
+"""Checks that the sources of a build were the same before, during and after the compile.
 
 A compiler opens the sources itself, so c10 cannot see what it read. A source that has the same stamp and the same
 digest before and after the compile is taken for the one that was compiled. What is not noticed: a source that is

@@ -1,4 +1,4 @@
-"""The files that an engine is built from, and their digests. May import errors, digest and remedies.
+"""The files that an engine is built from, and their digests.
 
 A source is read again unless its stat stamp proves that it has the bytes that were hashed (``FileDigest.is_of``).
 """

@@ -1,4 +1,4 @@
-"""May this engine be reused? The one place that answers. May import all that knows neither doit nor a runtime.
+"""May this engine be reused? The one place that answers.
 
 The answer is a Proof or a Refusal. Every Proof has read and hashed every byte of the engine, and holds what
 `check.prove` returned. Nothing here raises for what is on disk: whatever is wrong with it is a reason to rebuild.
@@ -13,8 +13,7 @@ from functools import cache
 from pathlib import Path
 from typing import TypeAlias
 
-from c10.corpus.policy import SigningPolicy
-from c10.corpus.target import EngineTarget, record_path
+from c10.corpus.target import EngineTarget
 from c10.errors import (
     InvalidEngineNameError,
     InvalidSidecarError,
@@ -27,7 +26,7 @@ from c10.errors import (
     VerificationError,
 )
 from c10.files.digest import FileDigest, FileStamp, digest_file
-from c10.files.naming import ENGINE_SUFFIX, EngineFilenameSchema, EngineName
+from c10.files.naming import ENGINE_SUFFIX, EngineFilenameSchema, EngineName, record_path
 from c10.proof.check import named_digest, prove
 from c10.proof.definition import build_definition, differences, source_files, was_converted
 from c10.proof.evidence import Evidence, read_evidence
@@ -35,6 +34,7 @@ from c10.proof.facts import Difference, describe
 from c10.proof.nearest import name_differences, nearness
 from c10.proof.record import BuildRecord
 from c10.proof.sources import SourceDigests
+from c10.signing.policy import SigningPolicy
 
 SIDECAR_REASONS: tuple[Reason, ...] = ("sidecar_missing", "sidecar_malformed", "digest_mismatch")
 

@@ -1,4 +1,4 @@
-"""INT8 calibration caches of TensorRT 10.x. May import errors.
+"""INT8 calibration caches of TensorRT 10.x.
 
 The first line of a cache names the TensorRT that wrote it and the algorithm: ``TRT-100300-EntropyCalibration2``.
 NVIDIA: a cache is portable between devices and not between releases; TensorRT itself drops a foreign one

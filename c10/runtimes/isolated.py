@@ -1,4 +1,4 @@
-"""A compile in a fresh child process. May import errors, host, pieces, spec, target and its siblings, but no compiler.
+"""A compile in a fresh child process.
 
 TensorRT can crash, be killed for memory, or hang: in the child that is one engine's EngineBuildError, and the
 parent's memory does not grow with the corpus. The child is in doit's process group (Ctrl-C reaches it) and
@@ -30,7 +30,9 @@ from c10.runtimes.protocol import BuildProgress, EngineCacheEntry, ProgressCallb
 from c10.runtimes.timing import timing_cache_path
 
 _LOG_LINES: Final = 20
-_START: Final = "import sys, json; sys.path[:] = json.loads(sys.argv[1]); from c10.runtimes.worker import main; main()"
+_START: Final = (
+    "import sys, json; sys.path[:] = json.loads(sys.argv[1]); from c10.runtimes.child.worker import main; main()"
+)
 
 
 class IsolatedRuntime:

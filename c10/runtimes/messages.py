@@ -1,4 +1,4 @@
-"""The lines that pass between c10 and its compiling child, as JSON. May import errors, spec and its siblings.
+"""The lines that pass between c10 and its compiling child, as JSON.
 
 Parent → child, one line on stdin: a CompileJob. Child → parent, lines on its stdout: progress, log, then one
 of done and failed. Paths and tuples go as JSON; nothing is unpickled.
@@ -7,12 +7,14 @@ of done and failed. Paths and tuples go as JSON; nothing is unpickled.
 from __future__ import annotations
 
 import json
+import threading
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from c10.corpus.spec import BuildConfig, BuildOptions, OptimizationProfile, RuntimeKind, ShapeRange
 from c10.errors import CalibrationCacheError, ConfigError, EngineBuildError, PublishError, SourceError
+from c10.runtimes.protocol import BuildProgress
 
 BuildError = EngineBuildError | PublishError | SourceError | ConfigError
 
@@ -31,6 +33,24 @@ class CompileJob:
     build_config: BuildConfig
     output_path: Path
     timing_cache_path: Path | None = None
+
+
+class MessageStream:
+    """Writes messages, a JSON line each; safe to use from the builder's threads."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+        self._lock = threading.Lock()
+
+    def send(self, event: str, **fields: Any) -> None:
+        """Send one message."""
+        with self._lock:
+            self._stream.write(json.dumps({"event": event, **fields}) + "\n")
+            self._stream.flush()
+
+    def progress(self, progress: BuildProgress) -> None:
+        """Send where the builder is."""
+        self.send("progress", phase=progress.phase, step=progress.step, steps=progress.steps)
 
 
 def encode_job(job: CompileJob) -> str:

@@ -1,4 +1,4 @@
-"""What each TensorRT can be told: the one table of their differences. May import errors and spec.
+"""What each TensorRT can be told: the one table of their differences.
 
 Sources: NVIDIA's API references and migration guides for TensorRT 10.x, 11.x and TensorRT-RTX. What a runtime
 cannot do is refused here, before anything is compiled.

@@ -1,4 +1,4 @@
-"""What a runtime is, to everything above it. May import pieces and spec.
+"""What a runtime is, to everything above it.
 
 Source of the shape: TensorRT's own flow (parse, profile, config, build, serialize) behind one call.
 """
@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from enum import Enum
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
@@ -44,6 +45,13 @@ class EngineCacheEntry:
     peak_memory_mb: int | None = None
     network: NetworkReport | None = None
     pieces: PieceDigests | None = None
+
+
+class CompileOutcome(str, Enum):
+    """BUILT: compiled in this run. REUSED: proved intact and built from exactly these inputs."""
+
+    BUILT = "BUILT"
+    REUSED = "REUSED"
 
 
 @runtime_checkable

@@ -1,4 +1,4 @@
-"""Which TensorRT builds here. May import errors, host, spec and its siblings."""
+"""Which TensorRT builds here."""
 
 from __future__ import annotations
 

@@ -1,5 +1,4 @@
-"""TensorRT's timing cache, kept between builds of one device. Runs in the child. May import errors,
-host and publish.
+"""TensorRT's timing cache, kept between builds of one device. Runs in the child.
 
 Specific to device, CUDA and TensorRT version, which its file name says. It changes how long a build takes and
 never what an engine was built from, so it is not part of the build key. The GPU's lock is held around every

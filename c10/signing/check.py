@@ -1,19 +1,19 @@
-"""Checks an engine's signature against a policy. May import errors, policy, target, siblings."""
+"""Checks an engine's signature against a policy."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from c10.corpus.policy import SigningPolicy
-from c10.corpus.target import signature_path
 from c10.errors import (
     InvalidSignatureError,
     MissingSignatureError,
     RevokedSignatureError,
     UntrustedSignatureError,
 )
+from c10.files.naming import signature_path
 from c10.signing.envelope import Envelope, Signature, parse_envelope, signed_bytes
 from c10.signing.keys import PublicKey, load_private_key, load_public_key
+from c10.signing.policy import SigningPolicy
 
 
 def check_signature(

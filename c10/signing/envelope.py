@@ -1,4 +1,4 @@
-"""The DSSE envelope: a build record and the signatures over it. May import errors and digest.
+"""The DSSE envelope: a build record and the signatures over it.
 
 https://github.com/secure-systems-lab/dsse (protocol.md, envelope.md), version 1; the payload is the record's
 bytes exactly as they lie on disk. An envelope has one form, down to the white space: of what is signed nothing

@@ -1,4 +1,4 @@
-"""Ed25519 keys in PEM files, as openssl makes them. May import errors; imports cryptography, lazily."""
+"""Ed25519 keys in PEM files, as openssl makes them."""
 
 from __future__ import annotations
 

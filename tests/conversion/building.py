@@ -102,9 +102,9 @@ def _serve(pipe: Connection) -> None:
 def _by_c10(onnx_path: Path, precision: Precision, profiles: tuple[OptimizationProfile, ...]) -> Outcome:
     import tensorrt_rtx
 
-    from c10.runtimes.build import build_engine
+    from c10.runtimes.child.build import build_engine
+    from c10.runtimes.child.worker import MessageStream
     from c10.runtimes.messages import CompileJob
-    from c10.runtimes.worker import MessageStream
 
     output = onnx_path.with_suffix(".engine")
     config = BuildConfig(precision=precision, profiles=profiles)

@@ -117,7 +117,10 @@ ADDED_SIGNATURE_NOT_SYNCED = Mutant(
     "        signature_path(engine_path).write_bytes(Envelope(record, (*others, _sign(record, key))).to_json())\n",
 )
 NOT_SETTLED = Mutant(
-    "called reused and not synced", "plugin/uptodate.py", "            settle(self.target.engine_path.parent)\n", ""
+    "called reused and not synced",
+    "plugin/uptodate.py",
+    "            sync_renames(self.target.engine_path.parent)\n",
+    "",
 )
 NO_TIDY = Mutant("orphans left", "plugin/reporter.py", "        tidy(sorted(self._folders))\n", "")
 _CUTS: Final = (None, *(Fault("rename", n, "signal=SIGKILL") for n in range(1, 7)))

@@ -18,7 +18,7 @@ from recorded_builder import MODULES, Network, RecordedBuilder, stand_in
 from c10 import BuildConfig
 from c10.corpus.revisions import CONFIGURE_REVISIONS
 from c10.corpus.spec import BuildOptions, OptimizationProfile, ShapeRange
-from c10.runtimes.configure import configure, network_flags
+from c10.runtimes.child.configure import configure, network_flags
 from c10.runtimes.options import SUPPORT, generation, is_strongly_typed
 
 GOLDEN = Path(__file__).parents[1] / "golden"

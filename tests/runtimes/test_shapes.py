@@ -10,8 +10,8 @@ from networks import matmul_network
 
 from c10 import BuildConfig, C10ProvisioningConfig, EngineBuildError
 from c10.corpus.spec import OptimizationProfile, Shape, ShapeRange
+from c10.runtimes.child.network import check_profiles
 from c10.runtimes.isolated import IsolatedRuntime
-from c10.runtimes.network import check_profiles
 
 NAME = "matmul__sm80_jpnone_rtx1.7_fp32.engine"
 

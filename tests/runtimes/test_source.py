@@ -19,9 +19,9 @@ from c10.conversion.report import KeptNodes, NetworkReport
 from c10.conversion.result import ConversionResult
 from c10.corpus.spec import BuildConfig, BuildOptions, OptimizationProfile, Precision, ShapeRange
 from c10.errors import C10Error, ConfigError, EngineBuildError
-from c10.runtimes import source as source_module
+from c10.runtimes.child import source as source_module
+from c10.runtimes.child.source import Source, source_of
 from c10.runtimes.messages import CompileJob
-from c10.runtimes.source import Source, source_of
 
 ELEMENTS = {"fp32": TensorProto.FLOAT, "fp16": TensorProto.FLOAT16, "bf16": TensorProto.BFLOAT16}
 AS_IT_IS, CONVERTED, BUILDER = "network", "conversion", "builder"

@@ -28,8 +28,8 @@ import rfc8785
 import stub_runtime
 
 import c10.building.build
-import c10.cache.tidy
-import c10.compiler
+import c10.cache.orphans
+import c10.plugin.compiler
 import c10.tasks
 
 #: Imported here, once. A child that has given up root may not even be able to read Python's own modules.
@@ -41,9 +41,9 @@ WARM = (
     sqlite3,
     stub_runtime,
     c10.building.build,
-    c10.compiler,
+    c10.plugin.compiler,
     c10.tasks,
-    c10.cache.tidy,
+    c10.cache.orphans,
 )
 POLL_S = 0.002
 

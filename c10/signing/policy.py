@@ -1,4 +1,4 @@
-"""Whose engines are trusted, and with what this machine signs: plain data. May import errors and digest."""
+"""Whose engines are trusted, and with what this machine signs: plain data."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Numbers and tables as a person reads them. May import nothing of c10."""
+"""Numbers and tables as a person reads them."""
 
 from __future__ import annotations
 

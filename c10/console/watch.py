@@ -1,4 +1,4 @@
-"""Which builds are running, and how far each is. May import progress and runtimes' protocol."""
+"""Which builds are running, and how far each is."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import time
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from c10.building.progress import CHANNEL, TaskProgress
+from c10.console.progress import CHANNEL, TaskProgress
 from c10.runtimes.protocol import BuildProgress
 
 _TICK_S: Final = 0.1

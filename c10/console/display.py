@@ -1,5 +1,4 @@
-"""What a run shows: lines that stay, and what is under way. May import events, output, progress,
-watch and live (lazily).
+"""What a run shows: lines that stay, and what is under way.
 
 ``PlainDisplay`` writes lines, for a pipe, a file or a log; ``live.LiveDisplay`` draws on a terminal. Both hear
 of running builds through the progress channel, on a thread of their own.
@@ -11,10 +10,10 @@ import os
 import threading
 from typing import Final, Protocol
 
-from c10.building import events
-from c10.building.progress import CHANNEL
-from c10.plugin.output import Output
-from c10.plugin.watch import BuildWatch, RunningBuild
+from c10.console import events
+from c10.console.output import Output
+from c10.console.progress import CHANNEL
+from c10.console.watch import BuildWatch, RunningBuild
 
 HEARTBEAT_S: Final = 30.0
 
@@ -72,7 +71,7 @@ def make_display(output: Output) -> Display:
     """
     CHANNEL.open()
     if is_live(output):
-        from c10.plugin.live import LiveDisplay
+        from c10.console.live import LiveDisplay
 
         events.leave_out_text()
         return LiveDisplay(output)

@@ -17,12 +17,12 @@ from doit.task import dict_to_task
 from fake_runtime import planned
 from harness import MODELS, Corpus, Run, flip_byte, run
 
+from c10.files import ahead
 from c10.files import digest as digest_module
+from c10.files.ahead import DigestAhead
 from c10.files.digest import FileDigest, digest_file
 from c10.plugin.reporter import RunReporter
 from c10.plugin.run_state import SourceChecker, current_run
-from c10.proof import verification
-from c10.proof.verification import EngineVerifier
 from c10.tasks import engine_tasks
 
 SIZE = 1 << 20
@@ -42,7 +42,7 @@ class CountingDigest:
 @pytest.fixture
 def reads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     counting = CountingDigest()
-    monkeypatch.setattr(verification, "digest_file", counting)
+    monkeypatch.setattr(ahead, "digest_file", counting)
     return counting.read
 
 
@@ -63,7 +63,7 @@ def sha256(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-def hashed_ahead(verifier: EngineVerifier, *paths: Path) -> None:
+def hashed_ahead(verifier: DigestAhead, *paths: Path) -> None:
     """Start to hash ahead and wait until all of it is done: the worst moment for a change."""
     verifier.prefetch(paths)
     wait(verifier._ahead.values())
@@ -71,7 +71,7 @@ def hashed_ahead(verifier: EngineVerifier, *paths: Path) -> None:
 
 @pytest.mark.usefixtures("at_rest")
 def test_a_file_that_stays_is_read_once(engine: Path, reads: list[str]) -> None:
-    verifier = EngineVerifier()
+    verifier = DigestAhead()
     hashed_ahead(verifier, engine)
     assert verifier.digest(engine).sha256 == sha256(engine)
     assert reads == [engine.name]
@@ -80,7 +80,7 @@ def test_a_file_that_stays_is_read_once(engine: Path, reads: list[str]) -> None:
 
 @pytest.mark.usefixtures("at_rest")
 def test_a_digest_is_handed_out_once(engine: Path, reads: list[str]) -> None:
-    verifier = EngineVerifier()
+    verifier = DigestAhead()
     hashed_ahead(verifier, engine)
     assert verifier.digest(engine) == verifier.digest(engine)
     assert reads == [engine.name] * 2
@@ -117,7 +117,7 @@ CHANGES = [replaced, overwritten, flip_byte, shortened, linked_elsewhere]
 @pytest.mark.usefixtures("at_rest")
 @pytest.mark.parametrize("change", CHANGES)
 def test_a_change_after_the_hash_is_seen(engine: Path, change: Callable[[Path], None]) -> None:
-    verifier = EngineVerifier()
+    verifier = DigestAhead()
     hashed_ahead(verifier, engine)
     before = sha256(engine)
     change(engine)
@@ -127,7 +127,7 @@ def test_a_change_after_the_hash_is_seen(engine: Path, change: Callable[[Path], 
 @pytest.mark.usefixtures("at_rest")
 @pytest.mark.parametrize("gone", [Path.unlink, lambda path: (path.unlink(), path.mkdir())])
 def test_what_is_no_file_any_more_has_no_digest(engine: Path, gone: Callable[[Path], None]) -> None:
-    verifier = EngineVerifier()
+    verifier = DigestAhead()
     hashed_ahead(verifier, engine)
     gone(engine)
     with pytest.raises(OSError, match=engine.name):
@@ -136,7 +136,7 @@ def test_what_is_no_file_any_more_has_no_digest(engine: Path, gone: Callable[[Pa
 
 def test_a_file_written_to_a_moment_ago_is_read_again(engine: Path, reads: list[str]) -> None:
     """Its next change could fall into the same tick of the file system's clock, and stat would not show it."""
-    verifier = EngineVerifier()
+    verifier = DigestAhead()
     hashed_ahead(verifier, engine)
     assert verifier.digest(engine).sha256 == sha256(engine)
     assert reads == [engine.name] * 2
@@ -146,11 +146,11 @@ def test_what_could_not_be_read_ahead_is_read_when_it_is_asked_for(
     engine: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fails_once(path: Path) -> FileDigest:
-        monkeypatch.setattr(verification, "digest_file", digest_file)
+        monkeypatch.setattr(ahead, "digest_file", digest_file)
         raise OSError(5, "Input/output error", str(path))
 
-    monkeypatch.setattr(verification, "digest_file", fails_once)
-    verifier = EngineVerifier()
+    monkeypatch.setattr(ahead, "digest_file", fails_once)
+    verifier = DigestAhead()
     hashed_ahead(verifier, engine)
     assert verifier.digest(engine).sha256 == sha256(engine)
 
@@ -158,14 +158,14 @@ def test_what_could_not_be_read_ahead_is_read_when_it_is_asked_for(
 def test_small_and_missing_files_are_left_for_the_question(tmp_path: Path, reads: list[str]) -> None:
     small = tmp_path / "small.engine"
     small.write_bytes(b"small")
-    verifier = EngineVerifier()
+    verifier = DigestAhead()
     hashed_ahead(verifier, small, tmp_path / "missing.engine", tmp_path)
     assert reads == []
     assert verifier.digest(small).sha256 == sha256(small)
 
 
 def test_what_was_not_asked_for_is_dropped(engine: Path, reads: list[str]) -> None:
-    verifier = EngineVerifier()
+    verifier = DigestAhead()
     hashed_ahead(verifier, engine)
     verifier.forget()
     verifier.digest(engine)
@@ -182,11 +182,11 @@ def test_as_many_files_at_once_as_there_are_cores(tmp_path: Path, monkeypatch: p
         together.wait()
         return digest_file(path)
 
-    monkeypatch.setattr(verification, "digest_file", meeting)
+    monkeypatch.setattr(ahead, "digest_file", meeting)
     engines = [tmp_path / f"{index}.engine" for index in range(2 * cores)]
     for path in engines:
         path.write_bytes(os.urandom(SIZE))
-    verifier = EngineVerifier()
+    verifier = DigestAhead()
     hashed_ahead(verifier, *engines)
     assert [future.exception() for future in verifier._ahead.values()] == [None] * len(engines)
 
@@ -196,17 +196,17 @@ def test_the_largest_is_hashed_first(tmp_path: Path, reads: list[str], monkeypat
     sizes = {"b.engine": SIZE, "a.engine": 3 * SIZE, "c.engine": 2 * SIZE}
     for name, size in sizes.items():
         (tmp_path / name).write_bytes(bytes(size))
-    hashed_ahead(EngineVerifier(), *(tmp_path / name for name in sizes))
+    hashed_ahead(DigestAhead(), *(tmp_path / name for name in sizes))
     assert reads == ["a.engine", "c.engine", "b.engine"]
 
 
 def warm_run_with(corpus: Corpus, monkeypatch: pytest.MonkeyPatch, change: Callable[[Path], None] | None) -> Run:
     """Run a built corpus; once all engines are hashed, and before the first is asked about, change one."""
     victim = corpus.engine("lightglue")
-    ask = EngineVerifier.digest
+    ask = DigestAhead.digest
     changed: list[Path] = []
 
-    def asked(verifier: EngineVerifier, path: Path) -> FileDigest:
+    def asked(verifier: DigestAhead, path: Path) -> FileDigest:
         if not changed:
             changed.append(victim)
             assert victim in verifier._ahead
@@ -215,8 +215,8 @@ def warm_run_with(corpus: Corpus, monkeypatch: pytest.MonkeyPatch, change: Calla
                 change(victim)
         return ask(verifier, path)
 
-    monkeypatch.setattr(EngineVerifier, "digest", asked)
-    monkeypatch.setattr(verification, "_WORTH_A_THREAD", 0)
+    monkeypatch.setattr(DigestAhead, "digest", asked)
+    monkeypatch.setattr(ahead, "_WORTH_A_THREAD", 0)
     return run("EngineCompiler", corpus)
 
 
@@ -238,7 +238,7 @@ def test_only_the_selected_engines_are_hashed_ahead(
     corpus: Corpus, monkeypatch: pytest.MonkeyPatch, selected: str, expected: list[str]
 ) -> None:
     run("EngineCompiler", corpus)
-    monkeypatch.setattr(verification, "_WORTH_A_THREAD", 0)
+    monkeypatch.setattr(ahead, "_WORTH_A_THREAD", 0)
     host, runtime = planned(corpus.folder)
     made = engine_tasks(corpus.folder / "backbones.toml", host=host, runtime=runtime)
     tasks = {f"engines:{d['name']}": dict_to_task({**d, "name": f"engines:{d['name']}"}) for d in made}

@@ -1,6 +1,4 @@
-"""Directories listed once and engines read once a command, on all cores. May import digest, inventory, policy,
-signing and verification.
-"""
+"""Directories listed once and engines read once a command, on all cores."""
 
 from __future__ import annotations
 
@@ -9,9 +7,9 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from c10.cache.inventory import Finding, Inventory, cache_directories, examine, take_inventory
-from c10.corpus.policy import SigningPolicy
+from c10.files.ahead import DigestAhead
 from c10.files.digest import FileDigest, FileStamp
-from c10.proof.verification import EngineVerifier
+from c10.signing.policy import SigningPolicy
 
 
 class EngineReader:
@@ -19,7 +17,7 @@ class EngineReader:
 
     def __init__(self, signing: SigningPolicy | None = None) -> None:
         self._signing = signing
-        self._verifier = EngineVerifier()
+        self._verifier = DigestAhead()
         self._known: dict[Path, FileDigest] = {}
 
     def digest(self, engine_path: Path) -> FileDigest:

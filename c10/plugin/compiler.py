@@ -1,4 +1,4 @@
-"""EngineCompiler: the same tasks, driven from Python. May import doit and everything below the tasks.
+"""EngineCompiler: the same tasks, driven from Python.
 
 A thin layer: which engine is reused, and how one is built, is decided where the command line decides it.
 """
@@ -19,20 +19,19 @@ from doit.cmd_base import ModuleTaskLoader
 from doit.doit_cmd import DoitMain
 from doit.globals import Globals
 
-from c10.building import events
-from c10.building.outcome import CompileOutcome
-from c10.building.wanted import engine_targets
+from c10.building.targets import engine_targets
+from c10.console import events
 from c10.corpus.config import C10ProvisioningConfig, refuse_invalid_backbone
-from c10.corpus.policy import SigningPolicy
 from c10.corpus.spec import DEFAULT_PRECISION, DEFAULT_WORKSPACE_MB, BackboneSpec, Precision
 from c10.corpus.target import EngineTarget
 from c10.errors import C10Error, ConfigError
 from c10.host import HostCapabilities
+from c10.plugin.engines import engine_task
 from c10.plugin.reporter import RunReporter
 from c10.plugin.run_state import RunState, SourceChecker
-from c10.runtimes.protocol import CompileEngineCallable, EngineCacheEntry
+from c10.runtimes.protocol import CompileEngineCallable, CompileOutcome, EngineCacheEntry
 from c10.runtimes.select import builtin_runtime, choose_runtime
-from c10.tasks import engine_task
+from c10.signing.policy import SigningPolicy
 
 _RUNNING: Final = threading.Lock()
 

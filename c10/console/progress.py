@@ -1,4 +1,4 @@
-"""Where a running build is, from whichever process builds to whoever draws. May import runtimes' protocol.
+"""Where a running build is, from whichever process builds to whoever draws.
 
 A pipe, opened before doit starts its processes and inherited by them: under ``-n`` as in a serial run there is
 one way. A line is shorter than PIPE_BUF, so lines of several writers do not mix (POSIX, write(2)).

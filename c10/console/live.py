@@ -1,4 +1,4 @@
-"""Running builds drawn on a terminal. May import output and watch; rich, once there is something to draw.
+"""Running builds drawn on a terminal.
 
 One line a build: name, phase, bar against the estimate (none without one), elapsed time. Lines that stay are
 printed above.
@@ -9,8 +9,8 @@ from __future__ import annotations
 import os
 from typing import IO, TYPE_CHECKING, Any, Final, cast
 
-from c10.plugin.output import Output
-from c10.plugin.watch import BuildWatch, RunningBuild
+from c10.console.output import Output
+from c10.console.watch import BuildWatch, RunningBuild
 
 if TYPE_CHECKING:
     from rich.live import Live

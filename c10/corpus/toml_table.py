@@ -1,4 +1,4 @@
-"""Typed access to parsed TOML that collects problems instead of stopping at the first. May import errors."""
+"""Typed access to parsed TOML that collects problems instead of stopping at the first."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""c10's log events. May import errors, facts, target and verdict.
+"""c10's log events.
 
 Logger ``c10``; ``record.event`` is the event's name, the message begins with it, its fields are attributes of
 the record. docs/log-events.schema.json is their schema.

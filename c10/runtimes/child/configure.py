@@ -1,4 +1,4 @@
-"""BuildConfig → TensorRT's builder configuration. Runs in the child. May import errors, spec and its siblings.
+"""BuildConfig → TensorRT's builder configuration. Runs in the child.
 
 One place for how each option is said; which TensorRT has it stands in ``options``. TensorRT's types are checked
 against its published stubs.

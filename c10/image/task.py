@@ -1,6 +1,6 @@
-"""The doit task ``image``: the engines that this corpus needs on this host, as an image and as plain files.
+"""The doit task ``image``: the engines that a corpus needs on this host, as an image and as plain files.
 
-May import doit and everything below it. In ``[image] output``:
+It writes into ``[image] output``::
 
     engines.tar   the files, for those who flash without containers: tar -x gives engines/
     c10-oci/      an OCI image from scratch, where no base is named: its digest is that of the engines alone
@@ -17,7 +17,7 @@ from typing import Any, Final
 
 from doit.exceptions import InvalidTask, TaskFailed
 
-from c10.building.wanted import corpus_targets
+from c10.building.targets import corpus_targets
 from c10.corpus.config import DEFAULT_CONFIG, C10ProvisioningConfig, ImageConfig
 from c10.corpus.target import EngineTarget
 from c10.errors import C10Error

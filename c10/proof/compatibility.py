@@ -1,6 +1,6 @@
-"""Does an engine fit this host? May import definition, facts, host, naming and record.
+"""Checks whether an engine fits this host.
 
-What the record says and the host denies speaks against it; what is unknown on either side does not.
+A fact of the record that contradicts the host is an obstacle; a fact that is unknown on either side is not.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _WAIVED: Final = {
 }
 
 
-def misfits(record: BuildRecord, host: HostCapabilities) -> list[Difference]:
+def contradictions(record: BuildRecord, host: HostCapabilities) -> list[Difference]:
     """Return every fact of the engine's host that contradicts this one.
 
     Raises KeyError, TypeError, ValueError, AttributeError and C10Error for a record of another shape.

@@ -1,4 +1,4 @@
-"""Engine digests, hashed ahead on all cores. May import digest.
+"""Engine digests, hashed ahead on all cores.
 
 doit asks about one engine after the other; hashing releases the interpreter's lock, so the ones it will ask
 about are hashed meanwhile. A result is handed out once, and only for a file that is still as it was hashed.
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 _WORTH_A_THREAD: Final = 1 << 20
 
 
-class EngineVerifier:
+class DigestAhead:
     """Answers with the digest of an engine's bytes as they are at the moment of the question."""
 
     def __init__(self) -> None:

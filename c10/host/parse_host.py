@@ -1,4 +1,4 @@
-"""A host as a person states it: ``sm=87,jp=6.2.1,trt=10.3``. May import errors and its siblings."""
+"""A host as a person states it: ``sm=87,jp=6.2.1,trt=10.3``."""
 
 from __future__ import annotations
 

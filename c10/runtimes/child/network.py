@@ -1,4 +1,4 @@
-"""What is asked for against what the parsed network is. May import errors and spec.
+"""What is asked for against what the parsed network is.
 
 Rules: NVIDIA, "Working with Dynamic Shapes": a profile names every dynamic input, min ≤ opt ≤ max, and free
 dimensions of one name agree. A dimension may be 0 (an empty KV cache). A shape input is given by its values, which

@@ -1,4 +1,4 @@
-"""Ctrl-C: an end like another, not a defect. May import nothing of c10."""
+"""Ctrl-C: an end like another, not a defect."""
 
 from __future__ import annotations
 

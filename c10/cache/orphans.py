@@ -1,4 +1,4 @@
-"""Removes what dead processes left in a folder of engines. May import errors, inventory, locks and publish."""
+"""Removes what dead processes left in a folder of engines."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where a run's lines go: a stream that may fail without failing a build. May import events."""
+"""Where a run's lines go: a stream that may fail without failing a build."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import sys
 from contextlib import suppress
 from typing import Any
 
-from c10.building import events
+from c10.console import events
 
 
 class Output:

@@ -1,7 +1,6 @@
-"""What a run would do, and why, without doing it: here, or on a host of which only a few facts are known.
+"""What a run would do, and why, without doing it: on this machine, or on a host of which only some facts are known.
 
-May import all that knows neither doit nor a runtime, and corpus. The verdict is that of a run; here it is only
-read for a host that is not this machine.
+The verdict is the one of a run; for another host, facts that its description leaves open are set aside.
 """
 
 from __future__ import annotations
@@ -12,16 +11,16 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final, Literal
 
-from c10.building.wanted import corpus_targets
+from c10.building.targets import corpus_targets
 from c10.cache.estimate import estimate_s
 from c10.cache.inventory import StoredEngine
-from c10.commands.reading import cache_inventories, is_missing
-from c10.commands.text import count
+from c10.cache.reading import cache_inventories, is_missing
+from c10.console.text import count
 from c10.corpus.config import C10ProvisioningConfig
-from c10.corpus.target import EngineTarget, record_path
+from c10.corpus.target import EngineTarget
 from c10.errors import ConfigError, RecordError, SourceError
 from c10.files.digest import FileDigest, digest_file, open_regular
-from c10.files.naming import EngineFilenameSchema, EngineName
+from c10.files.naming import EngineFilenameSchema, EngineName, record_path
 from c10.host import HostCapabilities
 from c10.proof.definition import build_definition, differences, source_files, was_converted
 from c10.proof.facts import Difference, describe, fact_of

@@ -1,5 +1,4 @@
-"""load_engine, for the process that flies: a file's bytes only when they are proved right. May import all that
-knows neither doit nor a runtime.
+"""load_engine, for the process that flies: a file's bytes only when they are proved right.
 
 To deserialize an engine is to run its author's code, so the bytes that are checked are the bytes that are given
 back: read once, into memory that is nobody else's, hashed as they arrive. A mapped file could change afterwards.
@@ -15,8 +14,6 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
-from c10.corpus.policy import SigningPolicy
-from c10.corpus.target import record_path
 from c10.errors import (
     BuildKeyMismatchError,
     C10Error,
@@ -27,12 +24,14 @@ from c10.errors import (
     UnreadableEngineError,
 )
 from c10.files.digest import open_regular
+from c10.files.naming import record_path
 from c10.host import HostCapabilities, probe_host
 from c10.proof.check import prove_before_reading, refuse_other_bytes
+from c10.proof.compatibility import contradictions
 from c10.proof.evidence import read_evidence
 from c10.proof.facts import describe
-from c10.proof.fit import misfits
 from c10.proof.record import BuildRecord
+from c10.signing.policy import SigningPolicy
 
 _CHUNK: Final = 4 << 20  # bytes; the reader is ahead of the hasher by as much as there is
 
@@ -86,7 +85,7 @@ def _refuse_other_build(path: Path, record: BuildRecord, expected: str | None) -
 
 def _refuse_other_host(path: Path, record: BuildRecord, host: HostCapabilities) -> None:
     try:
-        words = tuple(describe(difference) for difference in misfits(record, host))
+        words = tuple(describe(difference) for difference in contradictions(record, host))
     except (C10Error, KeyError, TypeError, ValueError, AttributeError) as error:
         raise InvalidRecordError(f"{record_path(path)}: expected the facts of a host, got {error!r}") from error
     if words:

@@ -1,4 +1,4 @@
-"""The composition root: corpus + machine + environment → the engines to have. May import all that knows not doit.
+"""The composition root: corpus + machine + environment → the engines to have.
 
 doit, EngineCompiler, the commands and the image all come here for host, runtime, signing policy and targets, so they
 cannot differ in them.
@@ -9,14 +9,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from c10.building import events
+from c10.console import events
 from c10.corpus.config import C10ProvisioningConfig, build_backbone_specs
-from c10.corpus.policy import SigningPolicy
 from c10.corpus.spec import BackboneSpec, Precision, RuntimeChoice, RuntimeKind
 from c10.corpus.target import EngineTarget, engine_target
 from c10.host import HostCapabilities, probe_host
 from c10.runtimes.protocol import CompileEngineCallable
 from c10.runtimes.select import choose_runtime
+from c10.signing.policy import SigningPolicy
 
 
 def corpus_targets(

@@ -1,7 +1,7 @@
-"""ONNX → serialized engine: one code path over TensorRT 10.x, 11.x and TensorRT-RTX. Runs in the child.
+"""ONNX → serialized engine: one code path over TensorRT 10.x, 11.x and TensorRT-RTX.
 
-May import errors, pieces, sidecar and its siblings. The differences between the three stand in ``options`` (what each
-has) and ``configure`` (how it is said).
+The differences between the three stand in ``options`` (what each of them has) and ``configure`` (how the builder is
+told).
 """
 
 from __future__ import annotations
@@ -15,18 +15,17 @@ from c10.conversion.report import NetworkReport
 from c10.errors import EngineBuildError
 from c10.files.pieces import FileDigests, listening
 from c10.files.sidecar import Sha256Sidecar
-from c10.runtimes.configure import configure, network_flags
-from c10.runtimes.network import check_profiles, describe_inputs
+from c10.runtimes.child.configure import configure, network_flags
+from c10.runtimes.child.network import check_profiles, describe_inputs
+from c10.runtimes.child.source import Source, source_of
 from c10.runtimes.options import generation, is_strongly_typed, refuse_unsupported
 from c10.runtimes.protocol import BuildProgress
-from c10.runtimes.source import Source, source_of
 from c10.runtimes.timing import load_timing_cache, save_timing_cache
 
 if TYPE_CHECKING:
     import tensorrt
 
-    from c10.runtimes.messages import CompileJob
-    from c10.runtimes.worker import MessageStream
+    from c10.runtimes.messages import CompileJob, MessageStream
 
 _WARNINGS_MAX: Final = 20  # lines; a parser can warn of every node
 

@@ -1,4 +1,4 @@
-"""The compiling child's main: one job from stdin, messages to stdout. May import errors and its siblings.
+"""The compiling child's main: one job from stdin, messages to stdout.
 
 stdout belongs to the messages; whatever a library prints goes to stderr, which the parent keeps for the case
 that this process dies.
@@ -7,37 +7,16 @@ that this process dies.
 from __future__ import annotations
 
 import ctypes
-import json
 import os
 import signal
 import sys
-import threading
 from dataclasses import asdict
-from typing import Any, Final, TextIO
+from typing import Final
 
 from c10.errors import ConfigError, EngineBuildError, PublishError, SourceError
-from c10.runtimes.messages import decode_job, encode_error
-from c10.runtimes.protocol import BuildProgress
+from c10.runtimes.messages import MessageStream, decode_job, encode_error
 
 _PR_SET_PDEATHSIG: Final = 1
-
-
-class MessageStream:
-    """Writes messages, a JSON line each; safe to use from the builder's threads."""
-
-    def __init__(self, stream: TextIO) -> None:
-        self._stream = stream
-        self._lock = threading.Lock()
-
-    def send(self, event: str, **fields: Any) -> None:
-        """Send one message."""
-        with self._lock:
-            self._stream.write(json.dumps({"event": event, **fields}) + "\n")
-            self._stream.flush()
-
-    def progress(self, progress: BuildProgress) -> None:
-        """Send where the builder is."""
-        self.send("progress", phase=progress.phase, step=progress.step, steps=progress.steps)
 
 
 def main() -> None:
@@ -50,7 +29,7 @@ def main() -> None:
     job = decode_job(sys.stdin.readline())
     if os.getppid() != parent:  # it died before the kernel was told to tell
         return
-    from c10.runtimes.build import build_engine  # imports a compiler
+    from c10.runtimes.child.build import build_engine  # imports a compiler
 
     try:
         engine, report = build_engine(job, messages)
