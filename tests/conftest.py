@@ -7,14 +7,38 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from harness import Corpus, Driver
 from hypothesis import settings
+from reliability.figures import FIGURES, NEVER
 
 # Shared machines stall: Hypothesis counts examples here, never milliseconds.
 settings.register_profile("c10", deadline=None)
 settings.load_profile("c10")
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Hand the figures of a worker of pytest-xdist to the process that prints them."""
+    output = getattr(session.config, "workeroutput", None)
+    if output is not None:
+        output["figures"] = dict(FIGURES)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """Add a worker's figures; one that crashed has sent none."""
+    FIGURES.update(getattr(node, "workeroutput", {}).get("figures", {}))
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    """Print the figures of the reliability tests in this run."""
+    if not FIGURES:
+        return
+    terminalreporter.section("reliability: what was tried")
+    for name in sorted(set(FIGURES) - set(NEVER)) + list(NEVER):
+        terminalreporter.write_line(f"{FIGURES[name]:>8}  {name}")
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -1,4 +1,4 @@
-"""Fixtures of the reliability tests, and what they count."""
+"""Fixtures of the reliability tests."""
 
 from __future__ import annotations
 
@@ -8,11 +8,9 @@ import subprocess
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from .figures import FIGURES, NEVER
 from .project import SCRATCH, Project, Zygote
 
 HERE = Path(__file__).parent
@@ -32,15 +30,6 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
                 item.add_marker(pytest.mark.skip(reason="long form: pytest -m soak"))
         if obstacle and item.get_closest_marker("root"):
             item.add_marker(pytest.mark.skip(reason=obstacle))
-
-
-def pytest_terminal_summary(terminalreporter: Any) -> None:
-    """Print the figures of this run."""
-    if not FIGURES:
-        return
-    terminalreporter.section("reliability: what was tried")
-    for name in sorted(set(FIGURES) - set(NEVER)) + list(NEVER):
-        terminalreporter.write_line(f"{FIGURES[name]:>8}  {name}")
 
 
 def _obstacle() -> str:
