@@ -145,7 +145,7 @@ def timeless(value: Any) -> Any:
 def test_one_place_reads_the_environment_for_the_signing_policy() -> None:
     sources = Path(c10.__file__).parent.rglob("*.py")
     callers = [path.name for path in sources if ".with_environment()" in path.read_text("utf-8")]
-    assert callers == ["wanted.py"]
+    assert callers == ["targets.py"]
 
 
 def test_without_a_list_of_trusted_keys_its_own_signature_counts(
