@@ -16,10 +16,10 @@ import pytest
 from doit.globals import Globals
 from fake_runtime import FakeRuntime, planned
 from harness import HOST, MODELS, Corpus, doit, onnx_bytes, request_of
+from scripted_runtime import Runtime, write
 
 from c10 import (
     BackboneSpec,
-    BuildConfig,
     C10Error,
     C10ProvisioningConfig,
     CompileEngineCallable,
@@ -36,31 +36,6 @@ from c10 import (
     build_engine_compiler,
 )
 from c10.proof.record import read_record
-
-
-class Runtime:
-    """A runtime that does what a test says."""
-
-    def __init__(self, compile_engine: Callable[[Path, Path], EngineCacheEntry], kind: str | None = None) -> None:
-        self._compile = compile_engine
-        if kind is not None:
-            self.kind = kind
-
-    def compile_engine(
-        self,
-        onnx_path: Path,
-        build_config: BuildConfig,  # noqa: ARG002
-        output_path: Path,
-        *,
-        progress: Any = None,  # noqa: ARG002
-    ) -> EngineCacheEntry:
-        return self._compile(onnx_path, output_path)
-
-
-def write(onnx_path: Path, output_path: Path) -> EngineCacheEntry:  # noqa: ARG001
-    return EngineCacheEntry(
-        engine_path=output_path, sha256=Sha256Sidecar.write_atomic_and_sidecar(output_path, b"engine")
-    )
 
 
 def compile_with(corpus: Corpus, runtime: CompileEngineCallable) -> tuple[Any, ...]:
@@ -163,16 +138,6 @@ def test_doits_globals_come_back(corpus: Corpus) -> None:
         assert Globals.dep_manager is marker
     finally:
         Globals.dep_manager = before
-
-
-def test_a_second_run_inside_a_run_is_refused(corpus: Corpus) -> None:
-    def again(onnx_path: Path, output_path: Path) -> EngineCacheEntry:
-        compile_with(corpus, Runtime(write))
-        return write(onnx_path, output_path)
-
-    with pytest.raises(C10Error, match="expected one run at a time in a process, got a second"):
-        compile_with(corpus, Runtime(again))
-    assert len(compile_with(corpus, Runtime(write))) == 3  # the lock was given back
 
 
 IN_A_TASK = """

@@ -5,19 +5,16 @@ A thin layer: which engine is reused, and how one is built, is decided where the
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from io import StringIO
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 from doit.cmd_base import ModuleTaskLoader
 from doit.doit_cmd import DoitMain
-from doit.globals import Globals
 
 from c10.building.targets import engine_targets
 from c10.console import events
@@ -29,11 +26,10 @@ from c10.host import HostCapabilities
 from c10.plugin.engines import engine_task
 from c10.plugin.reporter import RunReporter
 from c10.plugin.run_state import RunState, SourceChecker
+from c10.plugin.turn import DOIT
 from c10.runtimes.protocol import CompileEngineCallable, CompileOutcome, EngineCacheEntry
 from c10.runtimes.select import builtin_runtime, choose_runtime
 from c10.signing.policy import SigningPolicy
-
-_RUNNING: Final = threading.Lock()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,8 +111,8 @@ class EngineCompiler:
     def compile_engines_for_corpus(self, request: EngineCompileRequest) -> tuple[EngineCompileResult, ...]:
         """Return one result a backbone, in order: every engine that is not proved right is built.
 
-        Raises what the runtime raised for the first engine that failed, ConfigError, HostProbeError, and
-        C10Error where another run is under way in this process (doit's state is one a process).
+        A run that is under way in another thread of this process is waited for. Raises what the runtime raised for
+        the first engine that failed, ConfigError, HostProbeError, and C10Error for a run inside a run.
         """
         targets = engine_targets(
             request.backbones,
@@ -128,7 +124,7 @@ class EngineCompiler:
             runtime=self._runtime,
         )
         reporter = _ResultReporter()
-        with _doit_to_itself():
+        with DOIT.taken():
             status = _run_doit(targets, self._runtime, reporter, RunState(self._clock))
         if reporter.error is not None:
             raise reporter.error
@@ -205,19 +201,3 @@ def _run_doit(
     }
     namespace = {"DOIT_CONFIG": settings, "task_engines": task_engines}
     return int(DoitMain(ModuleTaskLoader(namespace), config_filenames=()).run(["run"]))
-
-
-@contextmanager
-def _doit_to_itself() -> Iterator[None]:
-    """Doit keeps its database in a global: one run at a time, and what stood there comes back."""
-    if not _RUNNING.acquire(blocking=False):
-        raise C10Error(
-            "EngineCompiler: expected one run at a time in a process, got a second",
-            remedy="Run them one after the other, or in processes of their own.",
-        )
-    before = Globals.dep_manager
-    try:
-        yield
-    finally:
-        Globals.dep_manager = before
-        _RUNNING.release()
