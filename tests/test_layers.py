@@ -185,22 +185,24 @@ def test_each_module_says_what_it_is_for(module: str) -> None:
 
 
 def test_names_of_the_package_are_those_that_type_checkers_see() -> None:
+    stub = ast.parse((ROOT / "__init__.pyi").read_text("utf-8"))
     seen: dict[str, set[str]] = {}
-    for node in ast.walk(tree_of("c10")):
-        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
-            for statement in node.body:
-                assert isinstance(statement, ast.ImportFrom)
-                assert all(alias.asname is None for alias in statement.names)
-                seen.setdefault(str(statement.module), set()).update(alias.name for alias in statement.names)
-    assert seen == {module: set(names) for module, names in c10._HOMES.items()}
+    for statement in stub.body:
+        assert isinstance(statement, ast.ImportFrom)
+        assert all(alias.asname == alias.name for alias in statement.names)  # otherwise it is not handed on
+        seen.setdefault(str(statement.module), set()).update(alias.name for alias in statement.names)
+    assert seen == {"c10.version": {"__version__"}, **{module: set(names) for module, names in c10._HOMES.items()}}
+    assert dir(c10) == sorted(c10.__all__)
 
 
-def test_a_users_type_checker_may_import_each_name(tmp_path: Path) -> None:
+def test_a_users_type_checker_may_import_each_name_and_no_other(tmp_path: Path) -> None:
     (tmp_path / "user.py").write_text(f"from c10 import {', '.join(c10.__all__)}\n", "utf-8")
-    command = [sys.executable, "-m", "mypy", "--strict", "user.py"]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    (tmp_path / "typo.py").write_text("import c10\n\nc10.load_engin\n", "utf-8")
+    command = [sys.executable, "-m", "mypy", "--strict"]
+    done = subprocess.run([*command, "user.py"], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout
-    assert set(c10.__all__) == {"__version__", *c10._HOME_OF}
+    typo = subprocess.run([*command, "typo.py"], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert 'Module has no attribute "load_engin"' in typo.stdout
 
 
 @pytest.mark.parametrize("name", sorted(c10.__all__))
