@@ -102,7 +102,7 @@ _HOMES = {
 }
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
 
-__all__ = ["__version__", *_HOME_OF]  # noqa: PLE0604 - names, though ruff cannot see it
+__all__ = ["__version__", *_HOME_OF]  # noqa: PLE0604 # pyright: ignore[reportUnsupportedDunderAll] - the stub lists them
 
 
 def __dir__() -> list[str]:

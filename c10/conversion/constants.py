@@ -21,7 +21,7 @@ class Constants:
     def __init__(self, model: Model, precision: HalfPrecision) -> None:
         """``precision`` is the one that constants may be given."""
         self._model = model
-        self._precision = precision
+        self._precision: HalfPrecision = precision
         self._misfits: dict[tuple[str, int], str] = {}
         self.tensors: dict[str, onnx.TensorProto] = {}
         for graph in graphs_of(model.proto.graph):

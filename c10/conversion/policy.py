@@ -88,7 +88,7 @@ KEPT: Final[dict[str, Kept]] = {
 }
 #: Operators that stay fp32 if this attribute is not 0, or if this input is given, and why.
 KEPT_WITH_ATTRIBUTE: Final = {"BatchNormalization": ("training_mode", _NORM)}
-KEPT_WITH_INPUT: Final = dict.fromkeys(
+KEPT_WITH_INPUT: Final[dict[str, tuple[int, str]]] = dict.fromkeys(
     ("GRU", "LSTM", "RNN"), (4, "TensorRT's parser mixes the types where sequences have lengths")
 )
 #: Operators that TensorRT builds in fp16 and not in bf16. Source: TensorRT-RTX 1.7, measured.

@@ -72,7 +72,7 @@ def adopt(task: Any, values: dict[str, Any]) -> None:
 
     `doit info` and `doit list` never close the database, so they adopt in memory alone.
     """
-    database = Globals.dep_manager
+    database: Any = Globals.dep_manager  # declared as None in doit
     # The task as it is saved; that it is intact, and its targets there, was found for the verdict.
     question = SimpleNamespace(name=task.name, file_dep=task.file_dep, targets=(), uptodate=[(True, [], {})])
     if database.get_status(question, {}).status == "run" or database.get_values(task.name) != values:

@@ -40,7 +40,7 @@ class IsolatedRuntime:
 
     def __init__(self, kind: RuntimeKind, host: HostCapabilities, inherit: tuple[int, ...] = ()) -> None:
         """``inherit`` are descriptors that the child keeps open; see ``inheriting``."""
-        self.kind = kind
+        self.kind: RuntimeKind = kind
         self.host = host
         self._inherit = inherit
 
