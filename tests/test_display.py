@@ -119,7 +119,8 @@ def test_ctrl_c_on_a_terminal_leaves_no_drawing_behind(checkout: Path) -> None:
     lines = [line.rstrip() for line in shown.splitlines() if line.strip()]
     assert lines[-1] == "status=130"
     text = "".join(lines[:-1])
-    assert re.search(r"engines: \d built, 0 reused, 0 failed, [2-4] not tried in ", text)
+    # resnet50 was under way; how many others were done by then is a matter of the machine's speed.
+    assert re.search(r"engines: [0-3] built, 0 reused, 0 failed, [1-4] not tried in ", text)
     assert text.endswith("; no half-made engine is left. Run the same command to go on.")
     assert not any(re.match(r"(resnet50|squeezenet) +\w", line) for line in lines), "a drawing was left behind"
 
