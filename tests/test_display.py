@@ -112,15 +112,14 @@ def test_ctrl_c_on_a_terminal_leaves_no_drawing_behind(checkout: Path) -> None:
         while "status=" not in shown and time.monotonic() < deadline:
             time.sleep(0.05)
             shown = subprocess.run([*tmux, "capture-pane", "-p"], capture_output=True, text=True, check=True).stdout
-            if not sent and re.search(r"^resnet50 .* s$", shown, re.MULTILINE):
+            if not sent and re.search(r"^(resnet50|squeezenet) .* s$", shown, re.MULTILINE):
                 sent = bool(subprocess.run([*tmux, "send-keys", "C-c"], check=True))
     finally:
         subprocess.run([*tmux, "kill-server"], check=False)
     lines = [line.rstrip() for line in shown.splitlines() if line.strip()]
     assert lines[-1] == "status=130"
     text = "".join(lines[:-1])
-    # resnet50 was under way; how many others were done by then is a matter of the machine's speed.
-    assert re.search(r"engines: [0-3] built, 0 reused, 0 failed, [1-4] not tried in ", text)
+    assert re.search(r"engines: \d built, 0 reused, 0 failed, [2-4] not tried in ", text)
     assert text.endswith("; no half-made engine is left. Run the same command to go on.")
     assert not any(re.match(r"(resnet50|squeezenet) +\w", line) for line in lines), "a drawing was left behind"
 
