@@ -192,6 +192,7 @@ def test_names_of_the_package_are_those_that_type_checkers_see() -> None:
         assert all(alias.asname == alias.name for alias in statement.names)  # otherwise it is not handed on
         seen.setdefault(str(statement.module), set()).update(alias.name for alias in statement.names)
     assert seen == {"c10.version": {"__version__"}, **{module: set(names) for module, names in c10._HOMES.items()}}
+    assert set(c10.__all__) == {"__version__", *c10._HOME_OF}
     assert dir(c10) == sorted(c10.__all__)
 
 

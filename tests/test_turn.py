@@ -100,3 +100,17 @@ def test_a_child_forked_while_another_thread_runs_has_its_own_turn() -> None:
     done.set()
     thread.join()
     assert os.waitstatus_to_exitcode(status) == 7
+
+
+def test_a_child_forked_by_the_thread_that_runs_has_its_own_turn() -> None:
+    turn = Turn()
+    with turn.taken():
+        child = os.fork()
+        if child == 0:
+            try:
+                with turn.taken():
+                    os._exit(7)
+            finally:
+                os._exit(1)  # refused
+        _, status = os.waitpid(child, 0)
+    assert os.waitstatus_to_exitcode(status) == 7
