@@ -12,26 +12,12 @@ from typing import Any
 from c10.version import __version__
 
 _HOMES = {
-    "c10.building.planning": (
-        "PlannedEngine",
-        "plan_corpus",
-    ),
+    "c10.building.planning": ("PlannedEngine", "plan_corpus"),
     "c10.building.sign": ("sign_engine",),
     "c10.conversion.convert": ("convert_network",),
-    "c10.conversion.report": (
-        "KeptNodes",
-        "NetworkReport",
-    ),
-    "c10.conversion.result": (
-        "ConversionResult",
-        "KeptNode",
-    ),
-    "c10.corpus.config": (
-        "BackboneConfig",
-        "C10ProvisioningConfig",
-        "ImageConfig",
-        "build_backbone_specs",
-    ),
+    "c10.conversion.report": ("KeptNodes", "NetworkReport"),
+    "c10.conversion.result": ("ConversionResult", "KeptNode"),
+    "c10.corpus.config": ("BackboneConfig", "C10ProvisioningConfig", "ImageConfig", "build_backbone_specs"),
     "c10.corpus.spec": (
         "BackboneSpec",
         "BuildConfig",
@@ -70,15 +56,9 @@ _HOMES = {
         "UntrustedSignatureError",
         "VerificationError",
     ),
-    "c10.files.naming": (
-        "EngineFilenameSchema",
-        "EngineName",
-    ),
+    "c10.files.naming": ("EngineFilenameSchema", "EngineName"),
     "c10.files.sidecar": ("Sha256Sidecar",),
-    "c10.host": (
-        "HostCapabilities",
-        "probe_host",
-    ),
+    "c10.host": ("HostCapabilities", "probe_host"),
     "c10.plugin.compiler": (
         "EngineCompileRequest",
         "EngineCompileResult",
@@ -87,10 +67,7 @@ _HOMES = {
         "build_engine_compiler",
     ),
     "c10.proof.load": ("load_engine",),
-    "c10.proof.record": (
-        "BuildRecord",
-        "read_record",
-    ),
+    "c10.proof.record": ("BuildRecord", "read_record"),
     "c10.runtimes.protocol": (
         "BuildProgress",
         "CompileEngineCallable",
