@@ -1,4 +1,4 @@
-"""How long a build may take: of the likest one that was recorded, the latest."""
+"""How long a build may take: the nearest one recorded, the latest of equals."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def test_nothing_is_known_of_what_was_never_built(tmp_path: Path) -> None:
         ([{"sm": "80"}, {"sm": "89"}], 2),  # of equals the latest
     ],
 )
-def test_the_likest_build_says(tmp_path: Path, hosts: list[dict[str, str]], expected: float) -> None:
+def test_the_nearest_build_gives_the_estimate(tmp_path: Path, hosts: list[dict[str, str]], expected: float) -> None:
     for number, host in enumerate(hosts, start=1):
         built(target(tmp_path, **host), number, day=number)
     assert estimate_s(target(tmp_path)) == expected

@@ -42,7 +42,7 @@ def test_what_is_published_and_what_is_read_have_the_same_pieces(tmp_path: Path,
     with listening(path) as heard:
         assert Sha256Sidecar.write_atomic_and_sidecar(str(path), memoryview(data)) == hashlib.sha256(data).hexdigest()
     assert heard == [expected(data)] == [digest_pieces(path)]
-    heard[0].pieces.refuse_misfit(size, heard[0].sha256)
+    heard[0].pieces.refuse_mismatch(size, heard[0].sha256)
 
 
 @pytest.mark.parametrize("most", [1, 4097, 1 << 20])

@@ -272,7 +272,7 @@ def test_always_builds_again(corpus: Corpus) -> None:
     assert forced.outcomes == dict.fromkeys(MODELS, "BUILT")
     assert forced.calls == list(MODELS)
     assert {miss.fields["reason"] for miss in forced.events.named("c10.engine.cache.miss")} == {"forced"}
-    assert "asked for" in forced.stdout
+    assert "a rebuild was requested" in forced.stdout
 
 
 def test_forget_rebuilds_nothing(corpus: Corpus) -> None:

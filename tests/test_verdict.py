@@ -324,7 +324,7 @@ def test_a_proof_that_is_refused_keeps_what_was_found(cache: Cache) -> None:
         proof.sha256,
         proof.stamp,
     )
-    assert str(refusal) == "asked for"
+    assert str(refusal) == "a rebuild was requested"
 
 
 def test_a_proof_that_a_build_is_asked_for_all_the_same_is_forced(cache: Cache) -> None:

@@ -24,7 +24,7 @@ from c10.files.naming import EngineFilenameSchema, EngineName, record_path
 from c10.host import HostCapabilities
 from c10.proof.definition import build_definition, differences, source_files, was_converted
 from c10.proof.facts import Difference, describe, fact_of
-from c10.proof.nearest import NAMED, name_differences, nearness
+from c10.proof.nearest import NAMED, name_differences, similarity
 from c10.proof.record import read_record
 from c10.proof.sources import SourceDigests
 from c10.proof.verdict import Proof, Verdict, judge
@@ -40,7 +40,7 @@ class PlannedEngine:
     """One engine that a corpus wants: would it be reused, and if not, why.
 
     ``unstated`` are facts of the record that the description of another host leaves open; ``nearest`` is the
-    likest engine of the same model and runtime under another name, ``changes`` what leads from it to the wanted
+    nearest engine of the same model and runtime under another name, ``changes`` what leads from it to the wanted
     one; ``last_duration_s`` is what the last recorded build took; ``blocked`` says which file a build would lack.
     """
 
@@ -172,11 +172,11 @@ def _is_unstated(difference: Difference, host: HostCapabilities) -> bool:
 
 
 def _nearest(target: EngineTarget, stored: Iterable[StoredEngine]) -> StoredEngine | None:
-    """Return the likest engine of model and runtime; the other runtime's build times would say nothing."""
+    """Return the nearest engine of model and runtime; the other runtime's build times would say nothing."""
     wanted = EngineFilenameSchema.parse(target.engine_path)
     of_product = [e for e in stored if (e.name.model_name, e.name.runtime) == (wanted.model_name, wanted.runtime)]
     others = [e for e in of_product if e.name != wanted]
-    return max(others, key=lambda e: (nearness(e.name, wanted), e.modified_s), default=None)
+    return max(others, key=lambda e: (similarity(e.name, wanted), e.modified_s), default=None)
 
 
 def _changes(near: StoredEngine, target: EngineTarget, sources: SourceDigests) -> tuple[Difference, ...]:

@@ -39,7 +39,7 @@ def _known(entry: EngineCacheEntry, status: os.stat_result, heard: list[FileDige
     if not isinstance(pieces, PieceDigests):
         return None
     try:
-        pieces.refuse_misfit(status.st_size, entry.sha256)
+        pieces.refuse_mismatch(status.st_size, entry.sha256)
     except (ValueError, TypeError):
         return None
     return FileDigests(entry.sha256, status.st_size, pieces)

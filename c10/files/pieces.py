@@ -32,10 +32,10 @@ class PieceDigests:
 
     @classmethod
     def from_json(cls, value: Any) -> PieceDigests:
-        """Return the digests that a record or a message holds; ``refuse_misfit`` checks them."""
+        """Return the digests that a record or a message holds; ``refuse_mismatch`` checks them."""
         return cls(value["size"], tuple(value["sha256"]))
 
-    def refuse_misfit(self, size: int, sha256: str) -> None:
+    def refuse_mismatch(self, size: int, sha256: str) -> None:
         """Raise ValueError or TypeError unless these can be the pieces of a file with this size and digest."""
         if type(self.size) is not int or self.size <= 0:
             raise ValueError(f"{self.size!r} is not the size of a piece")

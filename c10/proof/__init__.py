@@ -1,1 +1,1 @@
-"""Why an engine may be reused: its sources, the build record, the verdict."""
+"""Decides whether an engine may be reused, from its sources, its build record and its bytes."""

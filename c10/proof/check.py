@@ -1,7 +1,7 @@
 """Proves that an engine, its sidecar and its build record agree, and that it is signed as asked.
 
-The rule, without I/O: it is given what was read and raises the VerificationError that says what is wrong.
-`judge` turns that error into a reason to rebuild, `load_engine` lets it pass.
+The rule does no I/O: its caller passes what was read, and it raises the VerificationError of the check that fails.
+`judge` turns that error into a reason to rebuild; `load_engine` does not catch it.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ def prove(engine_path: Path, evidence: Evidence, policy: SigningPolicy, *, sha25
     """Return the record of an engine that was read: ``sha256`` (hex) and ``size`` (bytes) are those of its bytes.
 
     The checks, in order: the sidecar names this digest; the record is whole, and names this engine, digest and
-    size; neither engine nor key is revoked; the envelope is there if asked for, is of this record and bears a
-    trusted key's signature. ``engine_path`` gives the engine's name and is not opened. Raises the
+    size; neither engine nor key is revoked; the envelope exists if the policy requires one, holds this record and
+    bears a trusted key's signature. ``engine_path`` gives the engine's name and is not opened. Raises the
     VerificationError of the first check that fails, and SigningError if the policy's keys cannot be read.
     """
     named = named_digest(engine_path, evidence)
@@ -37,9 +37,9 @@ def prove(engine_path: Path, evidence: Evidence, policy: SigningPolicy, *, sha25
 
 
 def prove_before_reading(engine_path: Path, evidence: Evidence, policy: SigningPolicy) -> BuildRecord:
-    """Return the record of an engine that is not read yet, if the files beside it pass the checks of ``prove``.
+    """Return the record of an engine that has not been read, if the files beside it pass the checks of ``prove``.
 
-    The engine's bytes are still unproved: the caller compares their size with the record's, and their digest by
+    The engine's bytes are still unproved: the caller compares their size with the record's, and their digest with
     ``refuse_other_bytes``. Raises as ``prove`` does.
     """
     record = _agreeing_record(engine_path, evidence, named_digest(engine_path, evidence))

@@ -1,6 +1,6 @@
 """Checks whether an engine fits this host.
 
-A fact of the record that contradicts the host is an obstacle; a fact that is unknown on either side is not.
+A fact of the record that differs from the host's is an obstacle; a fact that is unknown on either side is not.
 """
 
 from __future__ import annotations
@@ -14,8 +14,9 @@ from c10.proof.definition import recorded_options
 from c10.proof.facts import Difference
 from c10.proof.record import BuildRecord
 
-_UNKNOWN: Final = (None, "none")  # JetPack's "none" is a host that cannot tell, as a container often cannot
-#: What an engine built for several GPUs does not depend on. Source: TensorRT's documentation, Hardware Compatibility.
+_UNKNOWN: Final = (None, "none")  # JetPack "none" is also what a container reports that cannot detect it
+#: Facts that an engine built for several GPUs does not depend on.
+#: Source: TensorRT's documentation, Hardware Compatibility.
 _WAIVED: Final = {
     "ampere_plus": {"sm_count", "device_name"},
     "same_compute_capability": {"sm_count", "device_name"},
@@ -25,12 +26,12 @@ _WAIVED: Final = {
 def contradictions(record: BuildRecord, host: HostCapabilities) -> list[Difference]:
     """Return every fact of the engine's host that contradicts this one.
 
-    Raises KeyError, TypeError, ValueError, AttributeError and C10Error for a record of another shape.
+    Raises KeyError, TypeError, ValueError, AttributeError or C10Error if the record lacks c10's structure.
     """
-    return list(_misfits(record, host))
+    return list(_contradictions(record, host))
 
 
-def _misfits(record: BuildRecord, host: HostCapabilities) -> Iterator[Difference]:
+def _contradictions(record: BuildRecord, host: HostCapabilities) -> Iterator[Difference]:
     name = EngineFilenameSchema.parse(record.engine_name)
     options = recorded_options(record.definition)
     built: dict[str, Any] = record.definition["internalParameters"]
@@ -48,7 +49,7 @@ def _misfits(record: BuildRecord, host: HostCapabilities) -> Iterator[Difference
 
 
 def _loads(built: str, here: str, *, newer: bool) -> bool:
-    """Whether a TensorRT loads another's engine: its own, and with version compatibility an older minor's."""
+    """Whether TensorRT ``here`` loads an engine of ``built``: the same version, or, if ``newer``, an older minor."""
     before, now = built.split("."), here.split(".")
     shared = min(len(before), len(now))
     if before[:shared] == now[:shared]:

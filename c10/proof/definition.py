@@ -1,9 +1,9 @@
-"""The build definition: all that goes into an engine, in SLSA's form, and the build key.
+"""The build definition, which holds every input of an engine in SLSA's form, and the build key.
 
 https://slsa.dev/spec/v1.0/provenance: externalParameters (what the user asked for), internalParameters (what
 the machine added), resolvedDependencies (files, by digest). The build key is the SHA-256 of the definition as
 canonical JSON (RFC 8785). Paths are not in it: an engine directory may be copied to another checkout. Options at
-their neutral value are left out, so that an option added later changes no key; ``recorded_options`` fills them in.
+their neutral value are omitted, so that an option added later changes no key; ``recorded_options`` fills them in.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ BUILD_TYPE: Final = "urn:c10:engine:v1"
 #: Variables of the environment that change what the builder does. Source: TensorRT's documentation, TF32.
 ENVIRONMENT: Final = ("NVIDIA_TF32_OVERRIDE",)
 _DOUBLE_MAX: Final = 2**53 - 1  # the largest integer below which a double holds every one
-#: Canonical JSON, but for the order of keys outside ASCII and for floats: equal texts are equal values.
+#: Canonical JSON except for the order of non-ASCII keys and for floats: equal texts are equal values.
 _plain_json: Final = json.JSONEncoder(
     sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False, check_circular=False
 ).encode
@@ -36,19 +36,18 @@ _LARGE_NUMBER: Final = re.compile("-?[1-9][0-9]{15,18}")
 
 
 def _json(value: Any) -> Any:
-    """Return an option's value as JSON has it."""
+    """Return an option's value as JSON represents it: a tuple becomes a list."""
     return list(value) if isinstance(value, tuple) else value
 
 
-#: The value of each option of the key that a definition leaves out.
+#: The neutral value of each option in the key; a definition omits an option that has it.
 _NEUTRAL: Final = {row.name: _json(row.neutral) for row in BUILD_OPTIONS if row.in_definition}
 
 
 def source_files(target: EngineTarget, external_data: Iterable[str] | None = None) -> dict[str, Path]:
     """Return every file that goes into the engine, by its role.
 
-    ``external_data`` are the locations that the ONNX names, where they are known; else the ONNX is looked
-    into. Raises SourceError.
+    ``external_data``: the locations that the ONNX names; None reads them from the ONNX. Raises SourceError.
     """
     folder = target.onnx_path.parent
     if external_data is None:
@@ -59,11 +58,11 @@ def source_files(target: EngineTarget, external_data: Iterable[str] | None = Non
 
 
 def build_definition(target: EngineTarget, digests: Mapping[str, str], *, converted: bool) -> dict[str, Any]:
-    """Return the definition of this build, options at their neutral value left out.
+    """Return the definition of this build, without the options at their neutral value.
 
     ``digests``: the SHA-256 of each of ``source_files`` in hex, by role.
-    ``converted``: whether c10 converted the network. The build finds that out; later the record says it
-    (``was_converted``), and it holds as long as the ONNX and the options are the recorded ones.
+    ``converted``: whether c10 converted the network. Only the build determines this; later calls take it from the
+    record (``was_converted``), which is valid while the ONNX and the options are the recorded ones.
     """
     return {
         "buildType": BUILD_TYPE,
@@ -91,10 +90,9 @@ def was_converted(definition: dict[str, Any]) -> bool:
 
 
 def recorded_options(definition: dict[str, Any]) -> dict[str, Any]:
-    """Return the build options of a recorded definition, each one that it lacks at its neutral value.
+    """Return the build options of a recorded definition; an option that it lacks has its neutral value.
 
-    All that reads the options of a definition reads them here. An option that the record names and this c10 does
-    not know is returned as it is.
+    Every reader of a definition's options calls this. An option that this c10 does not know is returned unchanged.
     """
     return {**_NEUTRAL, **definition["externalParameters"]["options"]}
 
@@ -102,7 +100,7 @@ def recorded_options(definition: dict[str, Any]) -> dict[str, Any]:
 def refuse_malformed(definition: Any) -> None:
     """Raise ValueError, KeyError, TypeError or AttributeError for what ``build_definition`` cannot have returned.
 
-    A build key is right of any nonsense too, and whoever reads a definition takes its form for granted.
+    A matching key does not imply a well-formed definition; readers rely on this check.
     """
     asked, machine = definition["externalParameters"], definition["internalParameters"]
     facts = (asked["options"], machine["runtime"], machine["host"], machine["environment"])
@@ -124,28 +122,28 @@ def refuse_malformed(definition: Any) -> None:
 def build_key(definition: dict[str, Any]) -> str:
     """Return the SHA-256 of the definition's canonical JSON (RFC 8785), in hex.
 
-    The two forms differ in how floats are written, of which a definition has none, and in the order of keys
-    outside ASCII; where there are none the C writer of the standard library takes a twentieth of the time.
+    For ASCII without floats json.dumps already yields RFC 8785 bytes, 20 times faster; otherwise use rfc8785.
+    A definition has no floats.
     """
     plain = _plain_json(definition)
     if plain.isascii():
         return hashlib.sha256(plain.encode()).hexdigest()
-    import rfc8785  # an input's name outside ASCII
+    import rfc8785  # needed only for non-ASCII names
 
     return hashlib.sha256(rfc8785.dumps(definition)).hexdigest()
 
 
 def differences(old: dict[str, Any], new: dict[str, Any]) -> tuple[Difference, ...]:
-    """Return what two definitions do not share, in the order of the decision table's groups; () for the same build.
+    """Return the facts in which two definitions differ, in the order of the decision table; () for the same build.
 
-    A neutral option equals an absent one: a c10 that did not know an option built with its neutral value. Any other
-    fact that one side lacks is a difference.
+    An option at its neutral value equals an absent one: a c10 without the option built with that value. Any other
+    fact that only one definition has is a difference.
     """
     before, after = _options_filled_in(old), _options_filled_in(new)
-    if _plain_json(before) == _plain_json(after):  # == would take True for 1
+    if _plain_json(before) == _plain_json(after):  # == would treat True as 1
         return ()
     found = tuple(_different_facts(dict(_flatten(before)), dict(_flatten(after))))
-    # What no fact tells (another build type, an unknown section) is still not the same build.
+    # A difference outside the table (another build type, an unknown section) is still another build.
     return found or (Difference("build definition", build_key(old)[:12], build_key(new)[:12]),)
 
 
@@ -173,13 +171,13 @@ def _runtime(target: EngineTarget, *, converted: bool) -> dict[str, str | int | 
 
 
 def _options(options: BuildOptions) -> dict[str, Any]:
-    """Return the options that are not at their neutral value; 1 is not True here, as it is not in JSON."""
+    """Return the options that are not at their neutral value; as in JSON, 1 differs from True."""
     asked = ((name, _json(getattr(options, name)), neutral) for name, neutral in _NEUTRAL.items())
     return {name: value for name, value, neutral in asked if value != neutral or type(value) is not type(neutral)}
 
 
 def _option_files(options: BuildOptions) -> Iterator[tuple[str, Path]]:
-    """Yield the files that options name, by role; the order of several counts, and two may have one name."""
+    """Yield the files that options name, by role; numbered, as their order matters and two may have the same name."""
     for row in BUILD_OPTIONS:
         value = getattr(options, row.name) if row.role else None
         if isinstance(value, (tuple, list)):
@@ -196,7 +194,7 @@ def _profile(profile: OptimizationProfile) -> dict[str, Any]:
 
 
 def _number(number: int) -> int | str:
-    """Return an integer as RFC 8785 can carry it: one beyond a double's 53 bits as a string of digits."""
+    """Return an integer in a form that RFC 8785 allows: a string of digits if it exceeds a double's 53 bits."""
     return number if abs(number) <= _DOUBLE_MAX else str(number)
 
 

@@ -23,20 +23,22 @@ from c10.signing.envelope import read_envelope_bytes
 class Evidence:
     """What was read beside an engine: the bytes of its sidecar, its build record and its envelope.
 
-    A file that could not be read is the error that says so: ``prove`` raises it in its turn, so the order in
-    which files are read does not decide which fault is reported.
+    If a file could not be read, its field holds the error instead. ``prove`` raises that error when it needs the
+    file, so the order in which files are read does not decide which fault is reported.
     """
 
     sidecar: bytes | VerificationError
+    """The ``.sha256`` file; MissingSidecarError or InvalidSidecarError if it could not be read."""
     record: bytes | VerificationError
+    """The build record; MissingRecordError or InvalidRecordError if it could not be read."""
     envelope: bytes | InvalidSignatureError | None
-    """None: the engine has no envelope."""
+    """The DSSE envelope; None if the engine has none."""
 
 
 def read_evidence(engine_path: Path) -> Evidence:
-    """Read the files beside an engine, each once. Raises nothing for what is on disk.
+    """Read the files beside an engine, each once. Does not raise: errors are in the fields.
 
-    The envelope is read whatever the signing policy, so that the evidence is whole for every policy.
+    The envelope is read under every signing policy, so that the evidence does not depend on the policy.
     """
     return Evidence(
         sidecar=_or_error(Sha256Sidecar.read_bytes, engine_path),

@@ -1,8 +1,8 @@
-"""The decision table: every fact that goes into a build, and what its change does.
+"""The decision table: every fact that goes into a build, and whether a change of it requires a rebuild.
 
 The rows of build options and of the host come from their tables: ``BUILD_OPTIONS`` and ``HOST_FACTS``.
-A fact of an input makes a rebuild: the engine is wrong, or might be. A note never does: it is recorded for
-the person who asks how an engine came about. Where in doubt a fact stands above the line.
+A changed input requires a rebuild, because the engine is or may be wrong. A changed note does not: notes record
+how an engine was built. A fact that might affect the engine is classed as an input.
 """
 
 from __future__ import annotations
@@ -18,12 +18,16 @@ Effect = Literal["rebuild", "note"]
 
 @dataclass(frozen=True, slots=True)
 class Fact:
-    """One recorded fact: its key in the record, its words for a person, what its change does."""
+    """One row of the decision table: a recorded fact."""
 
     key: str
+    """The fact's name in the record, with its section: ``host.sm``."""
     words: str
+    """The fact's name in messages: "compute capability"."""
     effect: Effect = "rebuild"
+    """What a change of the fact requires."""
     hint: str = ""
+    """The likely cause of a change, as a question; "" if none is known."""
 
 
 FACTS: Final = (
@@ -55,18 +59,21 @@ _BY_KEY: Final = {fact.key: fact for fact in FACTS}
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """One fact that is not what it was when the engine was built."""
+    """One fact that differs between two builds, or between a build and a host."""
 
     key: str
+    """A key of the decision table; for external data with the file: ``source.external_data:weights.bin``."""
     old: Any
+    """The recorded value, as JSON; None if the record lacks the fact."""
     new: Any
+    """The current value, as JSON; None if there is none."""
 
     def __str__(self) -> str:
         return describe(self)
 
 
 def fact_of(key: str) -> Fact:
-    """Return the table's row for a key; ``source.external_data:weights.bin`` belongs to its first part."""
+    """Return the table's row for a key, ignoring what follows a colon (``source.external_data:weights.bin``)."""
     return _BY_KEY.get(key.partition(":")[0], Fact(key, key))
 
 
@@ -96,7 +103,7 @@ def profile_words(profile: dict[str, dict[str, list[int | str]]]) -> str:
 
 
 def _shape(shape: Any) -> str:
-    """Put a shape into words; a number beyond 53 bits stands in a record as a string."""
+    """Put a shape into words; a record holds a number beyond 53 bits as a string."""
     return f"[{', '.join(map(str, shape))}]" if isinstance(shape, list) else str(shape)
 
 
@@ -111,7 +118,7 @@ def _value(value: Any) -> str:
 
 
 def _is_profile(value: Any) -> bool:
-    """Whether a value has a profile's form; a record is somebody else's file until it is proved."""
+    """Whether a value has a profile's form; a record is untrusted input until it is proved."""
     return isinstance(value, dict) and all(
         isinstance(shapes, dict) and shapes.keys() >= {"min", "opt", "max"} for shapes in value.values()
     )

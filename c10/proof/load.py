@@ -1,7 +1,7 @@
-"""load_engine, for the process that flies: a file's bytes only when they are proved right.
+"""load_engine, for the process that runs an engine: returns a file's bytes only if they are verified.
 
-To deserialize an engine is to run its author's code, so the bytes that are checked are the bytes that are given
-back: read once, into memory that is nobody else's, hashed as they arrive. A mapped file could change afterwards.
+Deserializing an engine runs its author's code, so the bytes that are checked have to be the bytes that are
+returned: the file is read once, into private memory, and hashed as it arrives. A mapped file could change later.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from c10.proof.facts import describe
 from c10.proof.record import BuildRecord
 from c10.signing.policy import SigningPolicy
 
-_CHUNK: Final = 4 << 20  # bytes; the reader is ahead of the hasher by as much as there is
+_CHUNK: Final = 4 << 20  # bytes in each read; reading does not wait for hashing
 
 
 def load_engine(
@@ -45,13 +45,13 @@ def load_engine(
     expected_build_key: str | None = None,
     host: HostCapabilities | None = None,
 ) -> memoryview:
-    """Return an engine's bytes, for ``deserialize_cuda_engine``, once nothing speaks against them.
+    """Verify an engine and return its bytes, for ``deserialize_cuda_engine``; raise if any check fails.
 
-    Engine, sidecar and build record agree; the signature is a trusted key's (with ``trusted_keys`` one that is
-    there has to be right, with ``require_signature`` it has to be there); neither key nor engine is
+    The checks: engine, sidecar and build record agree; a trusted key signed the record (with ``trusted_keys`` an
+    existing signature has to be valid, with ``require_signature`` it also has to exist); neither key nor engine is
     ``revoked``; the build is the expected one; the record contradicts no fact of ``host`` (None: this machine).
-    Raises a VerificationError that says which, ConfigError for arguments that make no policy, and SigningError
-    where trusted keys cannot be read.
+    Raises the VerificationError of the check that fails, ConfigError for inconsistent arguments, and SigningError
+    if the trusted keys cannot be read.
     """
     path = Path(path)
     policy = SigningPolicy(
@@ -99,7 +99,7 @@ def _refuse_other_host(path: Path, record: BuildRecord, host: HostCapabilities) 
 def _this_host() -> HostCapabilities:
     try:
         return probe_host()
-    except HostProbeError:  # a container that cannot tell its JetPack: unknown, and no contradiction
+    except HostProbeError:  # a container that cannot detect its JetPack: treat it as unknown
         return probe_host(jetpack="none")
 
 
@@ -117,16 +117,16 @@ def _read(path: Path, descriptor: int, record: BuildRecord) -> memoryview:
 
 
 def _memory(size: int) -> memoryview:
-    """Return memory of nobody else's, in large pages where there are any: half of a load was 4 KiB page faults."""
+    """Return private memory, in huge pages if available: 4 KiB page faults took half of a load."""
     area = mmap.mmap(-1, max(size, 1), flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
-    with suppress(OSError):  # a kernel without them
+    with suppress(OSError):  # a kernel without huge pages
         area.madvise(mmap.MADV_HUGEPAGE)
     return memoryview(area)[:size]
 
 
 def _fill(descriptor: int, buffer: memoryview) -> str:
     """Read into the buffer and return the digest of what arrived; one core reads while another hashes."""
-    from concurrent.futures import ThreadPoolExecutor  # the import of c10 is to stay cheap
+    from concurrent.futures import ThreadPoolExecutor  # keeps `import c10` fast
 
     sha256, filled = hashlib.sha256(), 0
     with ThreadPoolExecutor(1) as hasher:

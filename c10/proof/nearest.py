@@ -1,6 +1,6 @@
-"""Finds the engine under another name that is nearest to a wanted one, and what tells the two apart.
+"""Compares engine names: which one is nearest to a wanted name, and how the two differ.
 
-After an upgrade every engine has a new name; the nearest old one shows what changed.
+After an upgrade every engine has a new name; the nearest old name shows what changed.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import Final
 from c10.files.naming import EngineName
 from c10.proof.facts import Difference
 
-#: A name's fields, as the decision table calls them, in the order in which nearness counts.
+#: Field of EngineName → key of the decision table, the field that matters most for similarity first.
 NAMED: Final = {
     "runtime": "runtime.name",
     "sm": "host.sm",
@@ -21,14 +21,14 @@ NAMED: Final = {
 }
 
 
-def nearness(name: EngineName, wanted: EngineName) -> tuple[tuple[bool, ...], list[int], list[int]]:
-    """Return a sort key, largest for the likest; of two as near, the later JetPack or TensorRT tells more."""
+def similarity(name: EngineName, wanted: EngineName) -> tuple[tuple[bool, ...], list[int], list[int]]:
+    """Return a sort key, largest for the nearest name; the later JetPack or TensorRT breaks a tie."""
     same = tuple(getattr(name, field) == getattr(wanted, field) for field in NAMED)
     return same, _numbers(name.jp), _numbers(name.trt)
 
 
 def name_differences(old: EngineName, new: EngineName) -> tuple[Difference, ...]:
-    """Return what two names of one model say differently."""
+    """Return the fields in which two names of one model differ."""
     pairs = ((key, getattr(old, field), getattr(new, field)) for field, key in NAMED.items())
     return tuple(Difference(*pair) for pair in pairs if pair[1] != pair[2])
 

@@ -1,7 +1,7 @@
 """The build record beside an engine: an in-toto Statement v1 with SLSA provenance v1.
 
-https://github.com/in-toto/attestation/blob/main/spec/v1/statement.md. Fields of c10's own carry its prefix, as
-SLSA asks of extensions. A record is believed only as a whole: what cannot be read, or is of another schema
+https://github.com/in-toto/attestation/blob/main/spec/v1/statement.md. c10's own fields have the prefix ``c10_``,
+as SLSA asks of extensions. A record is used whole or not at all: one that cannot be read, or has another schema
 version, is a reason to rebuild and never a crash.
 """
 
@@ -26,37 +26,44 @@ STATEMENT_TYPE: Final = "https://in-toto.io/Statement/v1"
 PREDICATE_TYPE: Final = "https://slsa.dev/provenance/v1"
 SCHEMA_VERSION: Final = 1
 _BUILDER_ID: Final = "urn:c10:builder:v1"
-_RECORD_MAX: Final = 4 << 20  # bytes; real ones have 3 kB
+_RECORD_MAX: Final = 4 << 20  # bytes; a typical record has 3 kB
 _SIZE_MAX: Final = (1 << 63) - 1  # bytes, as Linux counts them
 _REBUILD: Final = "`doit engines` will rebuild the engine and write a new record."
-#: What was parsed last at each path: the task and, later, the verdict on its engine ask for the same record.
+#: The last content and record of each path: making the task and, later, judging its engine parse the same record.
 _PARSED: Final[dict[Path, tuple[bytes, BuildRecord]]] = {}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BuildRecord:
-    """One engine's provenance. ``size`` is in bytes, ``compile_duration_s`` in seconds.
-
-    ``network`` says what became of the network on its way to the builder, and ``pieces`` are the digests of the
-    engine's pieces; each is None in records that were written before it was noted.
-    """
+    """One engine's provenance."""
 
     engine_name: str
+    """The engine's file name."""
     sha256: str
+    """Of the engine's bytes, in hex."""
     size: int
+    """Of the engine, in bytes."""
     definition: dict[str, Any]
+    """The build definition, as ``build_definition`` returns it."""
     build_key: str
+    """SHA-256 of the definition, in hex: see ``definition.build_key``."""
     compile_duration_s: float
+    """Duration of the compile, in seconds."""
     started_on: str
+    """Start of the build, in ISO 8601."""
     finished_on: str
+    """End of the build, in ISO 8601."""
     c10_version: str = __version__
     python_version: str = sys.version.split(maxsplit=1)[0]
     power_mode: str | None = None
+    """HostCapabilities.power_mode during the build; None if unknown."""
     network: NetworkReport | None = None
+    """How the network was converted for the builder; None in records older than this field."""
     pieces: PieceDigests | None = None
+    """Digests of the engine's pieces; None in records older than this field."""
 
     def to_json(self) -> bytes:
-        """Return the statement, indented for the person who opens the file."""
+        """Return the statement as indented JSON."""
         statement = {
             "_type": STATEMENT_TYPE,
             "subject": [{"name": self.engine_name, "digest": {"sha256": self.sha256}}],
@@ -89,12 +96,12 @@ class BuildRecord:
 
 
 def read_record(path: Path) -> BuildRecord:
-    """Read a build record. Raises FileNotFoundError, and RecordError for whatever is no whole record."""
+    """Read a build record. Raises FileNotFoundError, and RecordError if it is not a complete record."""
     return parse_record(read_record_bytes(path), path)
 
 
 def read_record_bytes(path: Path) -> bytes:
-    """Read what lies at a build record's path, whole or not. Raises FileNotFoundError and RecordError."""
+    """Return the bytes of a build record, unchecked. Raises FileNotFoundError and RecordError."""
     try:
         return read_regular(path, _RECORD_MAX)
     except FileNotFoundError:
@@ -156,9 +163,9 @@ def _refuse_nonsense(record: BuildRecord) -> None:
     if HEX_DIGEST.fullmatch(record.sha256) is None:
         raise ValueError("the subject's digest is not a SHA-256")
     if record.pieces is not None:
-        record.pieces.refuse_misfit(record.size, record.sha256)
+        record.pieces.refuse_mismatch(record.size, record.sha256)
     for text in (record.engine_name, record.c10_version, record.python_version, record.power_mode or ""):
-        text.encode()  # half a character cannot be shown
+        text.encode()  # raises for a lone surrogate, which cannot be printed
 
 
 def _time(text: str) -> str:

@@ -1,8 +1,8 @@
 """Checks that the sources of a build were the same before, during and after the compile.
 
-A compiler opens the sources itself, so c10 cannot see what it read. A source that has the same stamp and the same
-digest before and after the compile is taken for the one that was compiled. What is not noticed: a source that is
-replaced and restored within one tick of the file system's clock, all of it during the compile.
+A compiler opens the sources itself, so c10 cannot see what it read. A source with the same stamp and the same
+digest before and after the compile is assumed to be the one that was compiled. A source that is replaced and
+restored within one tick of the file system's clock during the compile goes unnoticed.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from c10.proof.sources import SourceDigests
 
 
 class SourceSnapshot:
-    """The stamps, and where a stamp proves nothing the digests, that sources had before a compile."""
+    """The stamps of sources before a compile, and the digests of those whose stamp proves nothing."""
 
     def __init__(self, sources: SourceDigests) -> None:
         self._sources = sources

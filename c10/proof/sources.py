@@ -19,7 +19,7 @@ from c10.files.remedies import to_read
 class SourceDigests:
     """The digests of source files that one run has read. Make one for each run.
 
-    ``clock`` returns nanoseconds since the epoch, and ``digest`` reads a file; tests give their own.
+    ``clock`` returns nanoseconds since the epoch, and ``digest`` hashes a file; tests pass their own.
     """
 
     def __init__(
@@ -30,9 +30,9 @@ class SourceDigests:
         self._known: dict[str, FileDigest] = {}
 
     def learn(self, known: Mapping[str, Any]) -> None:
-        """Take over what ``dump`` returned in an earlier run; entries of another form are ignored.
+        """Add the digests that ``dump`` returned in an earlier run; malformed entries are ignored.
 
-        What this run has read itself takes precedence.
+        A digest that this run has computed takes precedence.
         """
         for path, value in known.items():
             try:
@@ -48,7 +48,7 @@ class SourceDigests:
         return {path: [entry.sha256, list(entry.stamp)] for path, entry in entries if entry and entry.reusable_later}
 
     def note(self, path: Path, digest: FileDigest) -> None:
-        """Take over a digest that was read elsewhere in this run."""
+        """Add a digest that another part of this run has computed."""
         self._known[str(path)] = digest
 
     def sha256(self, path: Path) -> str:

@@ -1,7 +1,7 @@
-"""May this engine be reused? The one place that answers.
+"""Decides whether an engine may be reused. No other module decides it.
 
-The answer is a Proof or a Refusal. Every Proof has read and hashed every byte of the engine, and holds what
-`check.prove` returned. Nothing here raises for what is on disk: whatever is wrong with it is a reason to rebuild.
+The answer is a Proof or a Refusal. For a Proof every byte of the engine was read and hashed, and `check.prove`
+returned its record. Functions here do not raise for faults of files on disk: each fault is a reason to rebuild.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from c10.proof.check import named_digest, prove
 from c10.proof.definition import build_definition, differences, source_files, was_converted
 from c10.proof.evidence import Evidence, read_evidence
 from c10.proof.facts import Difference, describe
-from c10.proof.nearest import name_differences, nearness
+from c10.proof.nearest import name_differences, similarity
 from c10.proof.record import BuildRecord
 from c10.proof.sources import SourceDigests
 from c10.signing.policy import SigningPolicy
@@ -49,32 +49,33 @@ _WORDS: dict[Reason, str] = {
     "record_mismatch": "the build record belongs to another engine",
     "signature_missing": "signature_missing: no signature beside the engine, so nobody vouches for it",
     "signature_invalid": "signature_invalid: the signature beside the engine is not one of its build record",
-    "signature_untrusted": "signature_untrusted: the engine is signed by nobody who is trusted",
+    "signature_untrusted": "signature_untrusted: no trusted key signed the engine",
     "signature_revoked": "signature_revoked: the engine, or the key that signed it, is revoked",
     "source_unreadable": "a source file cannot be read",
     "inputs_changed": "its inputs changed",
-    "forced": "asked for",
+    "forced": "a rebuild was requested",
 }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Proof:
-    """An intact engine: it was read, and agrees with its sidecar and record, signed as asked.
+    """An intact engine: its bytes agree with its sidecar and record, and its signature satisfies the policy.
 
-    From ``judge`` it also says that the record's inputs are the current ones: the engine may be reused.
+    A Proof that ``judge`` returns also means that the recorded inputs are the current ones: the engine may be reused.
     """
 
     record: BuildRecord
+    """The engine's build record."""
     sha256: str
     """Of the engine's bytes, in hex."""
     stamp: FileStamp | None
-    """The record's, before anything was read; None if its stat failed then."""
+    """The record's stamp before anything was read; None if its stat failed."""
 
     def __str__(self) -> str:
         return "intact, and built from exactly these inputs"
 
     def refused(self, reason: Reason, *, detail: str = "", differences: tuple[Difference, ...] = ()) -> Refusal:
-        """Return the refusal of this intact engine for another reason than its own files."""
+        """Return the refusal of this intact engine, for a reason that is not in its own files."""
         return Refusal(
             reason=reason,
             detail=detail,
@@ -87,19 +88,20 @@ class Proof:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Refusal:
-    """Why an engine is not reused, and what was found of it."""
+    """Why an engine is not reused, and what is known about it."""
 
     reason: Reason
+    """The kind of fault, for programs."""
     detail: str = ""
-    """What the reason's words leave open; "" if they say all."""
+    """What the message adds to the reason's words; "" for nothing."""
     differences: tuple[Difference, ...] = ()
-    """Of ``inputs_changed``: how the recorded inputs differ from the current ones."""
+    """For ``inputs_changed``: how the recorded inputs differ from the current ones; otherwise ()."""
     record: BuildRecord | None = None
-    """The record, if engine, sidecar and record agree."""
+    """The record if engine, sidecar and record agree, otherwise None."""
     sha256: str | None = None
     """Of the engine's bytes, in hex; None if they were not read."""
     stamp: FileStamp | None = None
-    """The record's, before anything was read; None if there was none."""
+    """The record's stamp before anything was read; None if its stat failed."""
 
     def __str__(self) -> str:
         if self.differences:
@@ -116,7 +118,7 @@ def judge(
     sources: SourceDigests,
     engine_digest: Callable[[Path], FileDigest] = digest_file,
 ) -> Verdict:
-    """Decide about one engine: its bytes first, then what they were built from."""
+    """Decide whether one engine may be reused: check its bytes, then its inputs."""
     verdict = check_bytes(target.engine_path, engine_digest, target.signing)
     if isinstance(verdict, Proof):
         return _compare_inputs(verdict, target, sources)
@@ -126,7 +128,7 @@ def judge(
 
 
 def record_stamp(engine_path: Path) -> FileStamp | None:
-    """Return what stat says of the build record: it changes with every build, and commits it."""
+    """Return the stamp of the build record, which changes with every build; None if its stat fails."""
     try:
         return FileStamp.of(record_path(engine_path).stat())
     except OSError:
@@ -134,14 +136,14 @@ def record_stamp(engine_path: Path) -> FileStamp | None:
 
 
 def _compare_inputs(proof: Proof, target: EngineTarget, sources: SourceDigests) -> Verdict:
-    """Return the proof of an intact engine, if the current inputs are those that its record names."""
+    """Return the proof if the current inputs are those of its record, otherwise a refusal."""
     record = proof.record
     try:
         digests = _current_digests(target, record, sources)
     except SourceError as error:
         return proof.refused("source_unreadable", detail=error.message)
     definition = build_definition(target, digests, converted=was_converted(record.definition))
-    changed = differences(record.definition, definition)  # not the keys: an older c10 wrote neutral options out
+    changed = differences(record.definition, definition)  # not keys: older records list neutral options
     return proof.refused("inputs_changed", differences=changed) if changed else proof
 
 
@@ -150,10 +152,10 @@ def check_bytes(
     engine_digest: Callable[[Path], FileDigest] = digest_file,
     signing: SigningPolicy | None = None,
 ) -> Verdict:
-    """Decide whether engine, sidecar and record agree, and are signed as asked, whatever they were built from."""
+    """Decide whether engine, sidecar and record agree and the signature satisfies the policy. Ignores the inputs."""
     stamp, evidence = record_stamp(engine_path), read_evidence(engine_path)
     try:
-        named_digest(engine_path, evidence)  # an engine that no sidecar names is not hashed
+        named_digest(engine_path, evidence)  # raises before an engine without a sidecar is hashed
         digest = engine_digest(engine_path)
     except FileNotFoundError:
         return Refusal(reason="missing", stamp=stamp)
@@ -183,25 +185,25 @@ def _prove(
     try:
         record = prove(engine_path, evidence, policy, sha256=sha256, size=size)
         return Proof(record=record, sha256=sha256, stamp=stamp)
-    except SigningError as error:  # without keys or library no signature can be checked
+    except SigningError as error:  # a key or `cryptography` is missing: no signature can be checked
         refusal = Refusal(reason=InvalidSignatureError.reason, detail=error.message, sha256=sha256, stamp=stamp)
     except VerificationError as error:
         refusal = Refusal(reason=error.reason, detail=error.detail, sha256=sha256, stamp=stamp)
-    with suppress(VerificationError):  # the record is known, if only the signature was refused
+    with suppress(VerificationError):  # returns the record if only the signature was refused
         return replace(refusal, record=prove(engine_path, evidence, SigningPolicy(), sha256=sha256, size=size))
     return refusal
 
 
 def _under_another_name(engine_path: Path) -> str:
-    """Say what tells the wanted engine from the likest one of its model that is there; nothing where there is none."""
+    """Describe how the wanted engine differs from the nearest one on disk; "" if there is none."""
     wanted = EngineFilenameSchema.parse(engine_path)
     found: list[EngineName] = []
     with suppress(OSError):
         for path in engine_path.parent.glob(f"{wanted.model_name}__*{ENGINE_SUFFIX}"):
             with suppress(InvalidEngineNameError):
                 found.append(EngineFilenameSchema.parse(path))
-    likest = max(found, key=lambda name: nearness(name, wanted), default=wanted)
-    return "; ".join(map(describe, name_differences(likest, wanted)))
+    nearest = max(found, key=lambda name: similarity(name, wanted), default=wanted)
+    return "; ".join(map(describe, name_differences(nearest, wanted)))
 
 
 def _current_digests(target: EngineTarget, record: BuildRecord, sources: SourceDigests) -> dict[str, str]:
