@@ -1,4 +1,4 @@
-"""Signed build records: whose engines are trusted, the envelope beside an engine, and the keys.
+"""Signed build records: the policy, the envelope beside an engine, and the keys.
 
-``envelope`` is plain data; ``keys`` alone imports cryptography, and only where a policy asks.
+``envelope`` and ``policy`` are plain data. Only ``keys`` imports cryptography, and only if a policy needs it.
 """

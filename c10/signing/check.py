@@ -26,10 +26,10 @@ def check_signature(
 ) -> None:
     """Raise if the policy does not allow an engine whose record has these bytes and names the digest ``sha256``.
 
-    ``envelope`` is the envelope's bytes, None if there is none, or the error met in reading it. Only the keys of
-    the policy are read here: ``engine_path`` is for the messages. Raises MissingSignatureError,
-    InvalidSignatureError, UntrustedSignatureError, RevokedSignatureError, and SigningError if the keys or the
-    library to check with are missing.
+    ``envelope`` is the envelope's bytes, None if there is none, or the error from reading it. Only the policy's
+    keys are read from disk; ``engine_path`` appears in messages. Raises MissingSignatureError,
+    InvalidSignatureError, UntrustedSignatureError, RevokedSignatureError, and SigningError if a key or `cryptography`
+    is missing or unusable.
     """
     if sha256 in policy.revoked:
         raise RevokedSignatureError(f"{engine_path}: its digest {sha256[:12]}… is revoked")

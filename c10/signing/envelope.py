@@ -1,8 +1,8 @@
 """The DSSE envelope: a build record and the signatures over it.
 
 https://github.com/secure-systems-lab/dsse (protocol.md, envelope.md), version 1; the payload is the record's
-bytes exactly as they lie on disk. An envelope has one form, down to the white space: of what is signed nothing
-can be changed, of what is around it nothing may be.
+bytes exactly as they are on disk. An envelope is accepted only byte for byte as c10 would write it, so neither
+payload nor wrapping can be altered.
 """
 
 from __future__ import annotations
@@ -25,21 +25,25 @@ _ENVELOPE_MAX: Final = 8 << 20  # bytes: the largest record in base64, and signa
 
 @dataclass(frozen=True, slots=True)
 class Signature:
-    """One signature: ``keyid`` is the SHA-256 (hex) of the public key's DER SubjectPublicKeyInfo."""
+    """One Ed25519 signature."""
 
     keyid: str
+    """SHA-256, in hex, of the public key's DER SubjectPublicKeyInfo."""
     sig: bytes
+    """The signature itself: 64 bytes."""
 
 
 @dataclass(frozen=True, slots=True)
 class Envelope:
-    """A record's bytes, and who signed them."""
+    """A build record and the signatures over it."""
 
     payload: bytes
+    """The record's bytes."""
     signatures: tuple[Signature, ...]
+    """At most one for each key, in the order of the file."""
 
     def to_json(self) -> bytes:
-        """Return the one form of this envelope."""
+        """Return the envelope's bytes, the only form that is accepted on reading."""
         envelope = {
             "payloadType": PAYLOAD_TYPE,
             "payload": _encode(self.payload),
@@ -49,17 +53,17 @@ class Envelope:
 
 
 def signed_bytes(payload: bytes) -> bytes:
-    """Return what is signed: DSSE's pre-authentication encoding of the payload and its type."""
+    """Return the bytes to sign: DSSE's pre-authentication encoding of the payload and its type."""
     return b"DSSEv1 %d %s %d %s" % (len(PAYLOAD_TYPE), PAYLOAD_TYPE.encode(), len(payload), payload)
 
 
 def read_envelope(path: Path) -> Envelope:
-    """Read an envelope. Raises FileNotFoundError, and InvalidSignatureError for whatever is no envelope."""
+    """Read an envelope. Raises FileNotFoundError, and InvalidSignatureError if it is not an envelope."""
     return parse_envelope(read_envelope_bytes(path), path)
 
 
 def read_envelope_bytes(path: Path) -> bytes:
-    """Return what lies at an envelope's path. Raises FileNotFoundError and InvalidSignatureError."""
+    """Return the bytes of an envelope, unchecked. Raises FileNotFoundError and InvalidSignatureError."""
     try:
         return read_regular(path, _ENVELOPE_MAX)
     except FileNotFoundError:
@@ -69,7 +73,7 @@ def read_envelope_bytes(path: Path) -> bytes:
 
 
 def parse_envelope(content: bytes, path: Path) -> Envelope:
-    """Return the envelope that these bytes are. Raises InvalidSignatureError, which names ``path``."""
+    """Parse an envelope. Raises InvalidSignatureError, whose message names ``path``."""
     try:
         envelope = _parse(content)
     except (ValueError, KeyError, TypeError, RecursionError) as error:
@@ -87,9 +91,9 @@ def _parse(content: bytes) -> Envelope:
     if any(HEX_DIGEST.fullmatch(s.keyid) is None or len(s.sig) != SIGNATURE_BYTES for s in signatures):
         raise ValueError("expected Ed25519 signatures with the SHA-256 of their keys")
     if len({s.keyid for s in signatures}) < len(signatures):
-        raise ValueError("expected one signature a key")
+        raise ValueError("expected one signature per key")
     if envelope.to_json() != content:
-        raise ValueError("it is not in the form that c10 writes")
+        raise ValueError("expected the bytes that c10 would write for these signatures")
     return envelope
 
 

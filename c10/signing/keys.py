@@ -1,4 +1,4 @@
-"""Ed25519 keys in PEM files, as openssl makes them."""
+"""Ed25519 keys in PEM files, in the form that openssl writes."""
 
 from __future__ import annotations
 
@@ -18,14 +18,16 @@ _PEM_MAX: Final = 1 << 16  # bytes; an Ed25519 key has 120
 
 @dataclass(frozen=True, slots=True)
 class PublicKey:
-    """A key to check with. ``name`` is the file that it came from."""
+    """An Ed25519 public key."""
 
     keyid: str
+    """SHA-256, in hex, of the key's DER SubjectPublicKeyInfo."""
     name: str
+    """Name of the file that the key was read from, for messages."""
     _key: Ed25519PublicKey
 
     def verifies(self, data: bytes, signature: bytes) -> bool:
-        """Whether this key's owner signed ``data``."""
+        """Whether ``signature`` is this key's signature of ``data``."""
         from cryptography.exceptions import InvalidSignature
 
         try:
@@ -37,13 +39,14 @@ class PublicKey:
 
 @dataclass(frozen=True, slots=True)
 class PrivateKey:
-    """A key to sign with."""
+    """An Ed25519 private key."""
 
     public: PublicKey
+    """The public key that verifies its signatures."""
     _key: Ed25519PrivateKey
 
     def sign(self, data: bytes) -> bytes:
-        """Return the signature of ``data``."""
+        """Return the signature of ``data``: 64 bytes."""
         return self._key.sign(data)
 
 
@@ -64,7 +67,7 @@ def load_public_key(path: Path) -> PublicKey:
 
 
 def load_private_key(path: Path) -> PrivateKey:
-    """Read a private key; one that is encrypted is refused: nobody is there to be asked. Raises SigningError."""
+    """Read a private key. An encrypted key is refused, as a build cannot prompt for a password. Raises SigningError."""
     serialization, ed25519 = _cryptography()
     content = _read(path, "a private key")
     try:
@@ -95,7 +98,7 @@ def _read(path: Path, what: str) -> bytes:
 
 
 def _words(error: Exception) -> str:
-    return (str(error).partition("\n")[0] or type(error).__name__)[:200]  # never the file's content
+    return (str(error).partition("\n")[0] or type(error).__name__)[:200]  # contains no key material
 
 
 def _cryptography() -> tuple[Any, Any]:

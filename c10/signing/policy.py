@@ -1,4 +1,4 @@
-"""Whose engines are trusted, and with what this machine signs: plain data."""
+"""Which signatures are trusted and which key this machine signs with, as plain data."""
 
 from __future__ import annotations
 
@@ -15,17 +15,20 @@ KEY_VARIABLE: Final = "C10_SIGNING_KEY"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SigningPolicy:
-    """The ``[signing]`` table; keys are PEM files. Raises ConfigError where its values make no policy.
-
-    ``require_signature``: an engine without a signature of a trusted key is neither reused nor loaded. Without
-    it a signature may be absent, and one that is there has to be right. ``revoked`` holds key ids and engines'
-    digests. Where no key is trusted by name, the private key's own signatures are.
-    """
+    """The ``[signing]`` table. Raises ConfigError if its values contradict each other."""
 
     require_signature: bool = False
+    """An engine without a trusted key's signature is neither reused nor loaded.
+
+    If false, an engine may be unsigned unless ``private_key`` is set; with trusted or private keys, an existing
+    signature has to be valid.
+    """
     trusted_keys: tuple[Path, ...] = ()
+    """PEM files of public keys. If empty, the private key's own signatures are trusted."""
     revoked: tuple[str, ...] = ()
+    """Key ids and engines' SHA-256 digests, each 64 hex digits."""
     private_key: Path | None = None
+    """PEM file of the key that signs new engines; None: engines are not signed here."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "trusted_keys", tuple(Path(path) for path in self.trusted_keys))
@@ -38,20 +41,20 @@ class SigningPolicy:
 
     @property
     def expects_signature(self) -> bool:
-        """Whether every engine has an envelope: where it is asked for, and where this machine signs."""
+        """Whether an engine without an envelope is refused: signatures are required, or this machine signs."""
         return self.require_signature or self.private_key is not None
 
     @property
     def looks_at_signatures(self) -> bool:
-        """Whether an envelope that is there has to be right."""
+        """Whether an existing envelope is checked."""
         return self.expects_signature or bool(self.trusted_keys)
 
     def with_environment(self) -> SigningPolicy:
-        """Return the policy with the private key that the environment names, where it names one."""
+        """Return the policy with the private key named by ``C10_SIGNING_KEY``; unchanged if the variable is not set."""
         path = os.environ.get(KEY_VARIABLE)
         return replace(self, private_key=Path(path)) if path else self
 
 
 def is_revocable(text: str) -> bool:
-    """Whether this can stand in the list of what is revoked: a key id, or an engine's digest."""
+    """Whether ``text`` has the form of a key id or an engine's digest: 64 hex digits."""
     return HEX_DIGEST.fullmatch(text) is not None
