@@ -139,7 +139,7 @@ def test_a_lock_file_that_was_removed_while_it_was_waited_for_is_refused(
             remove(path)
             go_on(holder)
 
-        refused = pytest.raises(PublishError, match="expected the lock file to stay where it is, got it removed")
+        refused = pytest.raises(PublishError, match="expected the lock file to stay in place, but it was removed")
         with refused as raised, held(path, meanwhile):
             pytest.fail("held a lock that keeps nobody away")
     assert str(path) in raised.value.message

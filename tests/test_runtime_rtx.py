@@ -298,8 +298,8 @@ def test_a_file_that_is_no_onnx(tmp_path: Path, content: bytes) -> None:
     """Refused before the parser sees it: what cannot be listed may name external data."""
     (tmp_path / "model.onnx").write_bytes(content)
     text = refused(one(tmp_path, ""), tmp_path)
-    assert "model.onnx: expected an ONNX model, got a file that is none, or only a part of one" in text
-    assert "Export it anew, or restore it" in text
+    assert "model.onnx: expected an ONNX model, got a file in another format or a truncated one" in text
+    assert "Export it again, or restore it" in text
 
 
 def test_a_wrong_shape_lists_the_models_inputs(tmp_path: Path) -> None:

@@ -1,7 +1,7 @@
 """Engine digests, hashed ahead on all cores.
 
-doit asks about one engine after the other; hashing releases the interpreter's lock, so the ones it will ask
-about are hashed meanwhile. A result is handed out once, and only for a file that is still as it was hashed.
+doit checks one engine after another. Hashing releases the interpreter's lock, so later engines are hashed on other
+cores in the meantime. Each result is returned once, and only if the file has not changed since.
 """
 
 from __future__ import annotations
@@ -18,22 +18,22 @@ from c10.files.digest import FileDigest, FileStamp, digest_file
 if TYPE_CHECKING:
     from concurrent.futures import Future
 
-#: Bytes. To hand a smaller file to another thread and back costs more than to hash it.
+#: Bytes. Passing a smaller file to another thread costs more than hashing it.
 _WORTH_A_THREAD: Final = 1 << 20
 
 
 class DigestAhead:
-    """Answers with the digest of an engine's bytes as they are at the moment of the question."""
+    """Returns the digest of an engine's current bytes, computed ahead if possible."""
 
     def __init__(self) -> None:
         self._ahead: dict[Path, Future[FileDigest]] = {}
         self._seconds: dict[Path, float] = {}
 
     def prefetch(self, engine_paths: Iterable[Path]) -> None:
-        """Start to hash those of these files that are worth it, the largest first: one file cannot use two cores."""
+        """Start hashing the files of 1 MiB or more, largest first, because one file cannot use two cores."""
         sizes: dict[Path, int] = {}
         for path in engine_paths:
-            with suppress(OSError):  # what is not there, or not to be read, is told in words when it is asked for
+            with suppress(OSError):  # ``digest`` raises the error of this file
                 sizes[path] = path.stat().st_size
         paths = sorted((path for path, size in sizes.items() if size >= _WORTH_A_THREAD), key=lambda p: -sizes[p])
         if not paths:
@@ -45,18 +45,18 @@ class DigestAhead:
         pool.shutdown(wait=False)
 
     def digest(self, engine_path: Path) -> FileDigest:
-        """Return the digest, from ahead or read now. Raises OSError."""
+        """Return the digest, computed ahead or now. Raises OSError."""
         future = self._ahead.pop(engine_path, None)
         if future is None:
             return self._measured(engine_path)
-        with suppress(OSError):  # what was there then says nothing of what is there now
+        with suppress(OSError):  # an error of the earlier read may be gone: read again
             ahead = future.result()
             if ahead.is_of(FileStamp.of(engine_path.stat())):
                 return ahead
         return self._measured(engine_path)
 
     def seconds(self, engine_path: Path) -> float:
-        """Return how long the last hash of this engine took."""
+        """Return how long the last hash of this engine took, in seconds; 0.0 if it was never hashed."""
         return self._seconds.get(engine_path, 0.0)
 
     def _measured(self, path: Path) -> FileDigest:
@@ -66,7 +66,7 @@ class DigestAhead:
         return digest
 
     def forget(self) -> None:
-        """Drop what was hashed and not asked for."""
+        """Drop the digests that nobody has requested, and cancel those not yet started."""
         for future in self._ahead.values():
             future.cancel()
         self._ahead.clear()

@@ -26,13 +26,16 @@ class FileStamp(NamedTuple):
     """
 
     size: int
+    """In bytes."""
     mtime_ns: int
+    """Last change of the content, nanoseconds since the epoch."""
     ctime_ns: int
+    """Last change of content or metadata, nanoseconds since the epoch."""
     inode: int
 
     @classmethod
     def of(cls, status: os.stat_result) -> FileStamp:
-        """Return the stamp out of a stat result."""
+        """Return the stamp that a stat result contains."""
         return cls(status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino)
 
     @property
@@ -65,26 +68,26 @@ class FileDigest(NamedTuple):
 
 
 class ChangedWhileReadError(OSError):
-    """A file was written to while it was hashed: no digest of it would mean anything."""
+    """A file was written to while it was hashed, so the digest belongs to no state of the file."""
 
 
 def open_regular(path: Path) -> int:
     """Open a regular file for reading and return the descriptor.
 
     O_NONBLOCK, so that a FIFO planted at the path is refused and does not hang the run.
-    Raises OSError, also where the path is not a regular file.
+    Raises OSError, also if the path is not a regular file.
     """
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     mode = os.fstat(descriptor).st_mode
     if not stat.S_ISREG(mode):
         os.close(descriptor)
-        number, kind = (errno.EISDIR, "Is a directory") if stat.S_ISDIR(mode) else (errno.EINVAL, "Is no file")
+        number, kind = (errno.EISDIR, "Is a directory") if stat.S_ISDIR(mode) else (errno.EINVAL, "Is a special file")
         raise OSError(number, f"{kind}: expected a regular file", str(path))
     return descriptor
 
 
 def read_regular(path: Path, most: int) -> bytes:
-    """Return what a regular file holds, and of a longer one than ``most`` bytes one byte more than that.
+    """Return a regular file's content; if it is longer than ``most`` bytes, only its first ``most`` + 1 bytes.
 
     Raises OSError.
     """
@@ -102,8 +105,8 @@ def read_regular(path: Path, most: int) -> bytes:
 def digest_file(path: Path, clock: Callable[[], int] = time.time_ns) -> FileDigest:
     """Read and hash every byte of a regular file, in constant memory.
 
-    ``clock`` returns nanoseconds since the epoch; tests give their own.
-    Raises OSError (ChangedWhileReadError where the file changed under the read).
+    ``clock`` returns nanoseconds since the epoch; tests pass their own.
+    Raises OSError (ChangedWhileReadError if the file changed while it was read).
     """
     descriptor = open_regular(path)
     try:

@@ -1,7 +1,7 @@
 """Locks between processes: one for each engine, one for each GPU.
 
-A lock is the kernel's (flock): it goes with its holder, however that ends. The compiling child inherits it,
-so that an engine stays locked for as long as anybody is alive who might still write it.
+The kernel (flock) releases a lock when its holder ends, however it ends. The compiling child inherits the lock, so
+an engine stays locked while any process that might still write it is alive.
 """
 
 from __future__ import annotations
@@ -24,15 +24,15 @@ LOCKS_DIRECTORY: Final = ".locks"
 
 
 def lock_path(engine_path: Path) -> Path:
-    """Return the path of an engine's lock file; it stays when the lock is given back."""
+    """Return the path of an engine's lock file; the file is not removed when the lock is released."""
     return engine_path.parent / LOCKS_DIRECTORY / f"{engine_path.name}.lock"
 
 
 @contextmanager
 def held(path: Path, on_wait: Callable[[], None] = lambda: None) -> Iterator[int]:
-    """Hold the lock at ``path`` for the block; call ``on_wait`` once where another process holds it.
+    """Hold the lock at ``path`` for the block; call ``on_wait`` once if another process holds it.
 
-    Yields the descriptor, for a child to inherit. Raises PublishError where the lock file cannot be made.
+    Yields the descriptor, for a child to inherit. Raises PublishError if the lock file cannot be created.
     """
     with _lock_file(path) as file:
         if not _taken(path, file, wait=False):
@@ -44,9 +44,9 @@ def held(path: Path, on_wait: Callable[[], None] = lambda: None) -> Iterator[int
 
 @contextmanager
 def reserved(engine_path: Path) -> Iterator[bool]:
-    """Keep builders away from an engine for the block; yield False, at once, where one is at work.
+    """Try to lock an engine for the block, without waiting; yield whether the lock was free and is now held.
 
-    Raises PublishError where that cannot be told.
+    Raises PublishError if the lock cannot be tried.
     """
     path = lock_path(engine_path)
     with _lock_file(path) as file:
@@ -57,11 +57,11 @@ def reserved(engine_path: Path) -> Iterator[bool]:
 
 
 def is_held(engine_path: Path) -> bool:
-    """Whether somebody is building this engine now. Writes nothing, so it is for reports: to change files, reserve.
+    """Whether a process is building this engine. Writes nothing. For reports only: to change files, use ``reserved``.
 
-    False also where that cannot be told: a lock file that nobody may open would else be a build that never ends.
+    Returns False if the lock file cannot be opened; otherwise an unreadable lock would look like an endless build.
     """
-    from portalocker import AlreadyLocked, LockException, LockFlags, lock  # only where something is amiss is it asked
+    from portalocker import AlreadyLocked, LockException, LockFlags, lock  # needed only for a faulty engine
 
     try:
         descriptor = open_regular(lock_path(engine_path))
@@ -78,7 +78,7 @@ def is_held(engine_path: Path) -> bool:
 
 
 def _taken(path: Path, file: IO[bytes], *, wait: bool) -> bool:
-    """Take the lock; return False where another process holds it and it is not to be waited for."""
+    """Take the lock; return False if another process holds it and ``wait`` is false."""
     from portalocker import AlreadyLocked, LockException, LockFlags, lock  # a warm run takes no lock
 
     try:
@@ -94,24 +94,24 @@ def _taken(path: Path, file: IO[bytes], *, wait: bool) -> bool:
 
 
 def _refuse_removed(path: Path, file: IO[bytes]) -> None:
-    """Raise PublishError where the lock file is no longer the one at its path: its lock keeps nobody away."""
+    """Raise PublishError if the lock file was removed from its path: other processes would not see the lock."""
     try:
         if os.path.samestat(path.stat(), os.fstat(file.fileno())):
             return
     except OSError:
         pass
     raise PublishError(
-        f"{path}: lock: expected the lock file to stay where it is, got it removed meanwhile",
+        f"{path}: lock: expected the lock file to stay in place, but it was removed or replaced",
         remedy="Leave that directory alone while engines are built, and run `doit engines` again.",
     )
 
 
 @contextmanager
 def _lock_file(path: Path) -> Iterator[IO[bytes]]:
-    """Open the lock file for the block, made where it is missing; nothing is ever written to it."""
+    """Open the lock file for the block and create it if it is missing. Nothing is written to it."""
     try:
         make_directory(path.parent)
-        file = open(_opened(path), "rb")  # noqa: SIM115 - a descriptor; closed below, whatever close says
+        file = open(_opened(path), "rb")  # noqa: SIM115 - closed below, where an error of close is ignored
     except OSError as error:
         raise PublishError(
             f"{path}: lock: expected to create the lock file, got {error.strerror or error}",
@@ -120,19 +120,19 @@ def _lock_file(path: Path) -> Iterator[IO[bytes]]:
     try:
         yield file
     finally:
-        with suppress(OSError):  # nothing was written, and Linux closes the file also where it says that it could not
-            fcntl.flock(file, fcntl.LOCK_UN)  # a process that was forked meanwhile would keep it held
+        with suppress(OSError):  # nothing was written, and Linux closes the file even if close fails
+            fcntl.flock(file, fcntl.LOCK_UN)  # closing alone leaves it held by a process forked in the block
         with suppress(OSError):
             file.close()
 
 
 def _opened(path: Path) -> int:
-    """Open a lock file. A symlink planted there is not followed, and a FIFO does not hang the run. Raises OSError."""
+    """Open a lock file. A symlink is not followed, and opening a FIFO does not block. Raises OSError."""
     flags = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
     try:
         # For writing: over NFS an exclusive flock is a POSIX lock, which asks for it (flock(2)).
         descriptor = os.open(path, flags | os.O_CREAT | os.O_RDWR, 0o666)
-    except OSError as error:  # another user's lock file in a directory that is shared, or one on a read-only mount
+    except OSError as error:  # another user's lock file in a shared directory, or a read-only mount
         if error.errno not in {errno.EACCES, errno.EROFS}:
             raise
         descriptor = _opened_as_it_is(path, flags, error)
@@ -143,9 +143,9 @@ def _opened(path: Path) -> int:
 
 
 def _opened_as_it_is(path: Path, flags: int, error: OSError) -> int:
-    """Open a lock file that is there. Linux refuses O_CREAT for another user's file in a sticky directory.
+    """Open an existing lock file. Linux refuses O_CREAT for another user's file in a sticky directory.
 
-    Raises ``error`` where that cannot be done either. Source: fs.protected_regular in proc_sys_fs(5).
+    Raises ``error`` if this fails too. Source: fs.protected_regular in proc_sys_fs(5).
     """
     for access in (os.O_RDWR, os.O_RDONLY):
         with suppress(OSError):

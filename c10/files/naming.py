@@ -3,7 +3,7 @@
     {model}__sm{sm}_jp{jp}_{runtime}{version}_{precision}.engine
 
 ``build`` and ``parse`` are inverse: ``parse(build(**x)) == EngineName(**x)`` and ``build(parse(n)) == n``.
-The tags tell engines of different hosts apart; they never prove that an engine fits (the build record does).
+The tags distinguish engines of different hosts. They do not prove that an engine fits a host: the build record does.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ ENGINE_SUFFIX: Final = ".engine"
 SIDECAR_SUFFIX: Final = ".sha256"
 RECORD_SUFFIX: Final = ".json"
 SIGNATURE_SUFFIX: Final = ".dsse.json"
-#: What an engine's files add to its name, the engine first: what is moved or deleted together.
+#: Suffixes of the four files of an engine, the engine first. The files are moved and deleted together.
 SUFFIXES: Final = ("", SIDECAR_SUFFIX, RECORD_SUFFIX, SIGNATURE_SUFFIX)
 
 _NUMBER = r"(?:0|[1-9][0-9]*)"
@@ -50,21 +50,26 @@ _NAME: Final = re.compile(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EngineName:
-    """The fields of an engine's file name, each in the grammar of the schema; ``trt`` is major.minor."""
+    """The fields of an engine's file name, each in the grammar of the schema."""
 
     model_name: str
     sm: str
+    """Compute capability without the dot: 87; of an RTX engine, its targets: 75.89 or 80+."""
     jp: str
+    """JetPack version, "none" for a host that is not a Jetson, or l4t and the L4T release."""
     trt: str
+    """Version of the runtime as major.minor."""
     precision: str
+    """One of PRECISIONS."""
     runtime: str = "trt"
+    """"trt" or "rtx" (TensorRT-RTX)."""
 
     def __str__(self) -> str:
         return EngineFilenameSchema.build(**asdict(self))
 
 
 def is_model_name(name: str) -> bool:
-    """Whether ``name`` may stand at the head of an engine's file name."""
+    """Whether ``name`` follows the grammar of the schema's ``model_name``."""
     return len(name) <= MODEL_NAME_MAX and re.fullmatch(_GRAMMAR["model_name"], name) is not None
 
 
@@ -73,7 +78,7 @@ class EngineFilenameSchema:
 
     @staticmethod
     def build(*, model_name: str, sm: str, jp: str, trt: str, precision: str, runtime: str = "trt") -> str:
-        """Return the file name; raise InvalidEngineNameError where a field is outside its grammar.
+        """Return the file name; raise InvalidEngineNameError if a field does not follow its grammar.
 
         >>> EngineFilenameSchema.build(model_name="dinov2_vpr", sm="87", jp="6.2", trt="10.3", precision="fp16")
         'dinov2_vpr__sm87_jp6.2_trt10.3_fp16.engine'
@@ -88,7 +93,7 @@ class EngineFilenameSchema:
 
     @staticmethod
     def parse(name: str | PurePath) -> EngineName:
-        """Return the fields of a file name (of a path, its last part); raise InvalidEngineNameError."""
+        """Return the fields of a file name, or of a path's last part; raise InvalidEngineNameError."""
         text = name.name if isinstance(name, PurePath) else name
         match = _NAME.fullmatch(text)
         if match is None or any(len(value) > MODEL_NAME_MAX for value in match.groupdict().values()):
@@ -99,7 +104,7 @@ class EngineFilenameSchema:
         return EngineName(**match.groupdict())
 
 
-@lru_cache(maxsize=4096)  # asked for several times an engine
+@lru_cache(maxsize=4096)  # called several times per engine
 def record_path(engine_path: Path) -> Path:
     """Return the build record's path."""
     return Path(f"{engine_path}{RECORD_SUFFIX}")

@@ -1,7 +1,7 @@
-"""Which external-data files an ONNX file names.
+"""Lists the external-data files that an ONNX file names.
 
-Walks the protobuf wire format and skips every payload: a model of gigabytes is listed in milliseconds and
-kilobytes, without importing onnx or protobuf, so a task can be made for a model that was never compiled.
+Walks the protobuf wire format and skips every payload. This takes milliseconds and kilobytes for a model of
+gigabytes and imports neither onnx nor protobuf, so the files are known before a first compile.
 Field numbers: onnx.proto (ModelProto, GraphProto, NodeProto, AttributeProto, TensorProto);
 wire format: protobuf.dev/programming-guides/encoding. See docs/adr/0003.
 """
@@ -22,7 +22,7 @@ _VARINT_MAX: Final = 10  # bytes
 _STRING_MAX: Final = 1 << 16  # bytes; longer than any path
 _DEPTH_MAX: Final = 100  # nested messages, as protobuf itself
 
-# Message → field → message of that field. Everything that leads to a TensorProto, and nothing else.
+# Message → field → message of that field, for every field on a path to a TensorProto.
 _SCHEMA: Final[dict[str, dict[int, str]]] = {
     "model": {7: "graph", 20: "training", 25: "function"},
     "training": {1: "graph", 2: "graph"},
@@ -38,7 +38,7 @@ _ENTRY_KEY, _ENTRY_VALUE = 1, 2
 
 class _Field(NamedTuple):
     number: int
-    start: int  # of the payload, bytes from the file's start; a varint has none
+    start: int  # of the payload, bytes from the file's start; equals ``end`` for a varint
     end: int
     varint: int | None
 
@@ -46,10 +46,10 @@ class _Field(NamedTuple):
 def external_data_files(onnx_path: Path) -> tuple[str, ...]:
     """Return the locations of the model's external-data files, in order, relative to the model's folder.
 
-    Raises SourceError where the file cannot be read, is no protobuf message, or a location is not a path
-    inside the model's folder: the folder of ``onnx_path`` as it is given, also where that is a symbolic link. What
-    cannot be listed is refused and never taken for a model without external data: protobuf reads no file that this
-    does not.
+    Raises SourceError if the file cannot be read or is not a protobuf message, or if a location is outside the
+    model's folder, which is the parent of ``onnx_path`` as given, even if that is a symbolic link. A file that cannot
+    be parsed is refused, never treated as a model without external data: this parser reads every file that
+    protobuf reads.
     """
     try:
         with open(open_regular(onnx_path), "rb") as file:  # noqa: PTH123 - a descriptor, not a path
@@ -57,13 +57,13 @@ def external_data_files(onnx_path: Path) -> tuple[str, ...]:
             locations = sorted(set(_locations(file, _Message("model", 0, end, 0))))
     except _NotProtobufError as error:
         raise SourceError(
-            f"{onnx_path}: expected an ONNX model, got a file that is none, or only a part of one",
-            remedy="Export it anew, or restore it (`git lfs pull`, where it is a pointer of Git LFS).",
+            f"{onnx_path}: expected an ONNX model, got a file in another format or a truncated one",
+            remedy="Export it again, or restore it (`git lfs pull` if it is a Git LFS pointer).",
         ) from error
     except OSError as error:
         raise SourceError(
             f"{onnx_path}: expected a readable ONNX file, got {error.strerror or error}",
-            remedy=to_read(error, "Put the model there (a task of yours may make it), or correct onnx_path."),
+            remedy=to_read(error, "Put the model there (one of your doit tasks may create it), or correct onnx_path."),
         ) from error
     for location in locations:
         refuse_outside(onnx_path, location)
@@ -111,9 +111,9 @@ def _fields(file: BinaryIO, start: int, end: int) -> Iterator[_Field]:
     while position < end:
         file.seek(position)
         key = _varint(file)
-        if not key >> 3:  # no field has the number 0: a file of zeros is not read to its end
+        if not key >> 3:  # no field has the number 0, so a file of zeros is refused at once
             raise _NotProtobufError
-        if key & 7 == _GROUP:  # ONNX has none: an unknown field, which protobuf skips
+        if key & 7 == _GROUP:  # ONNX has no groups: protobuf skips one as an unknown field
             position = _end_of_group(file, key >> 3, end)
             continue
         length, value = _payload(file, key & 7)
@@ -125,7 +125,7 @@ def _fields(file: BinaryIO, start: int, end: int) -> Iterator[_Field]:
 
 
 def _end_of_group(file: BinaryIO, number: int, end: int) -> int:
-    """Skip a group, and the groups in it, from behind its key; return where it ends."""
+    """Skip a group, including nested groups; the file is positioned after its key. Returns the offset of its end."""
     opened = [number]
     while opened:
         key, length = _varint(file), 0
@@ -144,7 +144,7 @@ def _end_of_group(file: BinaryIO, number: int, end: int) -> int:
 
 
 def _payload(file: BinaryIO, kind: int) -> tuple[int, int | None]:
-    """Return how many bytes of payload lie ahead, behind a key of this wire type; and its value, of a varint."""
+    """Return the payload's remaining length in bytes and, for a varint, its value; otherwise None."""
     if kind == _VARINT:
         return 0, _varint(file)
     if kind == _BYTES:
@@ -176,8 +176,8 @@ def _text(file: BinaryIO, field: _Field) -> str:
 def refuse_outside(onnx_path: Path, location: str) -> None:
     """Refuse a location that names a file outside the model's folder.
 
-    A symbolic link at a location inside is followed wherever it points, as TensorRT does: model hubs and data
-    version control keep the files elsewhere and link to them. What it points to is hashed and watched.
+    A symbolic link inside the folder is followed wherever it points, as TensorRT does: model hubs and data version
+    control store the files elsewhere and link to them. The link's target is hashed.
     """
     parts = PurePosixPath(location).parts
     if not parts or location.startswith("/") or ".." in parts or "\0" in location:

@@ -1,7 +1,7 @@
 """SHA-256 of a file's pieces, so that several cores can check one file.
 
-SHA-256 of a whole file is one chain and takes one core. The pieces have a fixed size, begin at its multiples, and
-each has a digest of its own. The digest of the whole stays what the sidecar names.
+SHA-256 of a whole file is one chain and takes one core. A file is divided into pieces of
+a fixed size, and each piece has its own digest. The sidecar still names the digest of the whole file.
 """
 
 from __future__ import annotations
@@ -25,10 +25,12 @@ PIECE: Final = 16 << 20
 
 @dataclass(frozen=True, slots=True)
 class PieceDigests:
-    """The SHA-256 (hex) of each piece of ``size`` bytes, in order; the last piece is what remains of the file."""
+    """The SHA-256 of each piece of a file."""
 
     size: int
+    """Of each piece, in bytes; the last piece may be smaller."""
     sha256: tuple[str, ...]
+    """One digest per piece in hex, in the order of the file; () for an empty file."""
 
     @classmethod
     def from_json(cls, value: Any) -> PieceDigests:
@@ -36,7 +38,7 @@ class PieceDigests:
         return cls(value["size"], tuple(value["sha256"]))
 
     def refuse_mismatch(self, size: int, sha256: str) -> None:
-        """Raise ValueError or TypeError unless these can be the pieces of a file with this size and digest."""
+        """Raise ValueError or TypeError if a file of this size and digest cannot have these pieces."""
         if type(self.size) is not int or self.size <= 0:
             raise ValueError(f"{self.size!r} is not the size of a piece")
         if len(self.sha256) != (expected := -(-size // self.size)):
@@ -49,14 +51,16 @@ class PieceDigests:
 
 @dataclass(frozen=True, slots=True)
 class FileDigests:
-    """A file's SHA-256 (hex), its size in bytes, and the digests of its pieces, all of the same bytes."""
+    """The digests and the size of a file, all computed from the same bytes."""
 
     sha256: str
+    """Of the whole file, in hex."""
     size: int
+    """In bytes."""
     pieces: PieceDigests
 
 
-#: The files that somebody waits for, and what was published at each since: see ``listening``.
+#: For each path in use by ``listening``, the digests of the files published there since.
 _LISTENING: Final[dict[Path, list[FileDigests]]] = {}
 
 
@@ -74,21 +78,21 @@ def listening(path: Path) -> Iterator[list[FileDigests]]:
 
 
 def tell(path: Path, digests: FileDigests) -> None:
-    """Give the digests of a file just published to whoever listens for its path."""
+    """Pass the digests of a file just published to the ``listening`` block of its path, if there is one."""
     if (heard := _LISTENING.get(path)) is not None:
         heard.append(digests)
 
 
 def only_piece(size: int, sha256: str) -> PieceDigests:
-    """Return the pieces of a file of at most one piece: the digest of the whole is that of the piece."""
+    """Return the pieces of a file of at most PIECE bytes, whose only piece has the digest of the file."""
     return PieceDigests(PIECE, (sha256,) if size else ())
 
 
 @contextmanager
 def hashing_pieces(data: memoryview) -> Iterator[list[Future[str]]]:
-    """Hash the pieces of ``data`` on another core for the length of the block, without copying them.
+    """Hash the pieces of ``data`` on another core during the block, without copying them.
 
-    No thread reads ``data`` once the block has ended.
+    Yields one future per piece, in order. No thread reads ``data`` after the block.
     """
     from concurrent.futures import ThreadPoolExecutor  # a warm run publishes nothing
 

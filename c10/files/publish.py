@@ -1,8 +1,8 @@
 """Atomic, durable publication of files.
 
-A file is staged (temporary file in its own directory, O_EXCL, unpredictable name, written, fsynced), then
-committed (renamed over its path, directory fsynced). After a failed fsync the temporary file is thrown away
-and never retried: the kernel may have dropped the dirty pages and marked them clean.
+A file is staged (written and fsynced as a temporary file in the same directory, with O_EXCL and an unpredictable
+name), then committed (renamed over its path, directory fsynced). After a failed fsync the temporary file is removed,
+not fsynced again: the kernel may have dropped the dirty pages and marked them clean.
 """
 
 from __future__ import annotations
@@ -27,37 +27,39 @@ from c10.files.pieces import PIECE, PieceDigests, hashing_pieces, only_piece
 from c10.files.remedies import to_write
 
 TEMPORARY_SUFFIX: Final = ".tmp"
-_TICK_NS: Final = 2_000_000_000  # FAT's clock, the coarsest
-#: When each directory had last changed that this process has synced, nanoseconds since the epoch.
+_TICK_NS: Final = 2_000_000_000  # FAT has the coarsest clock
+#: The mtime of each directory when this process last synced it, nanoseconds since the epoch.
 _SETTLED: Final[dict[Path, int]] = {}
 _TEMPORARY: Final = re.compile(rf"\.(?P<owner>.+)\.[0-9a-f]{{16}}{re.escape(TEMPORARY_SUFFIX)}")
 
 
 @dataclass(frozen=True, slots=True)
 class StagedFile:
-    """A temporary file with its final content, on disk, under a name that nobody looks for.
-
-    ``size`` is in bytes; ``pieces`` are the digests of its pieces, None where they were not computed.
-    """
+    """A temporary file with its final content, synced to disk, that no reader opens."""
 
     path: Path
+    """The path that ``commit`` gives the file."""
     temporary: Path
+    """The path before ``commit``."""
     sha256: str
+    """Of the content, in hex."""
     size: int
+    """In bytes."""
     pieces: PieceDigests | None = None
+    """Digests of the content's pieces; None if they were not computed."""
 
     def commit(self) -> None:
         """Rename over ``path`` and make the rename durable. A symlink at ``path`` is replaced, not followed."""
         with publishing(self.path):
-            os.rename(self.temporary, self.path)  # noqa: PTH104 - the system call that is meant
+            os.rename(self.temporary, self.path)  # noqa: PTH104 - the system call itself
             sync_directory(self.path.parent)
 
 
 @contextmanager
 def staged(path: Path, data: bytes | bytearray | memoryview) -> Iterator[StagedFile]:
-    """Write ``data`` beside ``path``; what is not committed when the block ends is removed.
+    """Write ``data`` to a temporary file beside ``path``; remove it after the block unless it was committed.
 
-    The bytes are hashed as they are written, their pieces at the same time on another core, and never copied.
+    The bytes are hashed as they are written, without a copy; their pieces are hashed on another core.
     The mode follows the umask. Raises PublishError.
     """
     temporary, view = temporary_path(path), memoryview(data).cast("B")
@@ -72,32 +74,32 @@ def staged(path: Path, data: bytes | bytearray | memoryview) -> Iterator[StagedF
 
 
 def temporary_path(path: Path) -> Path:
-    """Return an unpredictable name beside ``path`` that nobody looks for; see ``orphans``."""
+    """Return an unpredictable path beside ``path`` that no reader opens; ``orphans`` finds it."""
     return path.with_name(f".{path.name}.{secrets.token_hex(8)}{TEMPORARY_SUFFIX}")
 
 
 def owner_of_temporary(name: str) -> str | None:
-    """Return the name that a temporary file was to get; None where it is no file of ``temporary_path``."""
+    """Return the final name of a temporary file; None if ``name`` is not from ``temporary_path``."""
     match = _TEMPORARY.fullmatch(name)
     return match["owner"] if match else None
 
 
 def publish(path: Path, data: bytes | bytearray | memoryview) -> str:
-    """Put ``data`` at ``path``, atomically and durably; return its SHA-256. Raises PublishError."""
+    """Write ``data`` to ``path``, atomically and durably; return its SHA-256 in hex. Raises PublishError."""
     with staged(path, data) as file:
         file.commit()
         return file.sha256
 
 
 def unpublish(path: Path) -> None:
-    """Remove a file that may be there, durably. Raises PublishError."""
+    """Remove a file durably; do nothing if there is none. Raises PublishError."""
     with publishing(path), suppress(FileNotFoundError):
         path.unlink()
         sync_directory(path.parent)
 
 
 def make_directory(path: Path) -> None:
-    """Create a directory and its parents; a fresh one survives a power cut only once its parent is fsynced."""
+    """Create a directory and its parents, and fsync each parent so that they survive a power cut. Raises OSError."""
     if path.is_dir():
         return
     make_directory(path.parent)
@@ -107,7 +109,7 @@ def make_directory(path: Path) -> None:
 
 
 def sync_directory(path: Path) -> None:
-    """Make the renames in a directory durable."""
+    """Make the renames and removals in a directory durable. Raises OSError."""
     descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         os.fsync(descriptor)
@@ -116,26 +118,26 @@ def sync_directory(path: Path) -> None:
 
 
 def sync_renames(directory: Path) -> None:
-    """Make durable what others renamed or removed in a directory: asked before what lies there is called reused.
+    """Fsync a directory whose entries another process may have renamed. Call before reporting an engine as reused.
 
-    A build that was killed before it synced, or is about to, leaves engines that are right and that a power cut
-    takes back. What cannot be synced (mounted read-only) stays as it is.
+    A build that was killed before its fsync, or has not reached it yet, leaves valid engines that a power cut would
+    undo. Errors are ignored: a read-only directory cannot be synced.
     """
     with suppress(OSError):
         changed_ns, now_ns = directory.stat().st_mtime_ns, time.time_ns()
         if _SETTLED.get(directory) != changed_ns:
             sync_directory(directory)
-            if abs(now_ns - changed_ns) > _TICK_NS:  # else the next change may have the same time
+            if abs(now_ns - changed_ns) > _TICK_NS:  # otherwise the next change may have the same mtime
                 _SETTLED[directory] = changed_ns
 
 
 def orphans(directory: Path, name: str = "") -> list[Path]:
-    """Return temporary files that publishing ``name`` (or anything) left in a directory.
+    """Return the temporary files in a directory: those of the engine ``name``, or all if it is "".
 
-    While the engine's lock is held nobody publishes it: what lies there then is of a dead process.
+    Call with the engine's lock held; any temporary file is then left over from a process that died.
     """
     try:
-        entries = os.listdir(directory)  # noqa: PTH208 - of a thousand engines: names, and a path where one is wanted
+        entries = os.listdir(directory)  # noqa: PTH208 - names suffice, and a Path for each of a thousand engines is slow
     except FileNotFoundError:
         return []
     owned = ((entry, owner_of_temporary(entry)) for entry in sorted(entries))
@@ -144,7 +146,7 @@ def orphans(directory: Path, name: str = "") -> list[Path]:
 
 
 def remove_orphans(directory: Path, name: str) -> None:
-    """Remove what ``orphans`` finds; what cannot be removed stays, and does no harm."""
+    """Remove the files that ``orphans`` finds. Errors are ignored, as no reader opens these files."""
     found: list[Path] = []
     with suppress(OSError):
         found = orphans(directory, name)
@@ -176,7 +178,7 @@ def _write(temporary: Path, view: memoryview) -> str:
             while chunk:
                 chunk = chunk[os.write(descriptor, chunk) :]
         os.fsync(descriptor)
-        # A file system that says "written" and did not write is met in the field: the size gives it away.
+        # Some file systems report success for a write that they lost: compare the size.
         if (size := os.fstat(descriptor).st_size) != view.nbytes:
             raise OSError(errno.EIO, f"expected {view.nbytes} bytes on disk, got {size}")
     finally:
@@ -186,7 +188,7 @@ def _write(temporary: Path, view: memoryview) -> str:
 
 @contextmanager
 def publishing(path: Path, what: str = "publish the file") -> Iterator[None]:
-    """Raise PublishError, with what to do, for an OSError in the block."""
+    """Turn an OSError in the block into a PublishError with a remedy."""
     try:
         yield
     except OSError as error:

@@ -16,7 +16,7 @@ _SIDECAR_MAX: Final = 4096  # bytes; a digest, two spaces and the longest file n
 
 
 class Sha256Sidecar:
-    """Writes and checks an engine together with its sidecar."""
+    """Writes an engine with its sidecar, and checks the one against the other."""
 
     @staticmethod
     def path(engine_path: str | Path) -> Path:
@@ -33,7 +33,7 @@ class Sha256Sidecar:
 
     @classmethod
     def read_bytes(cls, engine_path: str | Path) -> bytes:
-        """Return what lies at the sidecar's path. Raises MissingSidecarError and InvalidSidecarError."""
+        """Return the bytes of the sidecar, unchecked. Raises MissingSidecarError and InvalidSidecarError."""
         path = cls.path(engine_path)
         try:
             return read_regular(path, _SIDECAR_MAX)
@@ -47,8 +47,8 @@ class Sha256Sidecar:
     def verify(cls, engine_path: str | Path) -> bool:
         """Read and hash every byte of the engine and compare it with the sidecar.
 
-        Returns False where the digest differs. Raises MissingSidecarError, InvalidSidecarError, and OSError
-        where the engine cannot be read.
+        Returns False if the digest differs. Raises MissingSidecarError, InvalidSidecarError, and OSError
+        if the engine cannot be read.
         """
         return cls.read(engine_path) == digest_file(Path(engine_path)).sha256
 
@@ -56,9 +56,9 @@ class Sha256Sidecar:
     def write_atomic_and_sidecar(cls, engine_path: str | Path, data: bytes | bytearray | memoryview) -> str:
         """Publish the engine, then its sidecar; return the SHA-256 in hex.
 
-        Both are on disk before the first is renamed, so a full disk leaves the older pair whole. A crash
-        between the two renames leaves a pair that disagrees, and is never reused. The digests of the engine's pieces
-        go to the build that listens for this path. Raises PublishError.
+        Both are on disk before the first is renamed, so a full disk leaves the older pair intact. A crash between
+        the two renames leaves a pair that disagrees and is not reused. The digests of the engine's pieces are passed
+        to the build that is ``listening`` for this path. Raises PublishError.
         """
         from c10.files.pieces import FileDigests, tell
         from c10.files.publish import staged  # a warm run writes nothing
@@ -75,9 +75,9 @@ class Sha256Sidecar:
 
 
 def parse_sidecar(content: bytes, engine_name: str, path: Path) -> str:
-    """Return the digest out of a sidecar's content; raise InvalidSidecarError.
+    """Return the digest in hex that a sidecar's content names. Raises InvalidSidecarError, which names ``path``.
 
-    The name has to be the engine's own: a sidecar of another engine would say nothing about this one.
+    A file name in the content has to be ``engine_name``.
     """
     text = content.decode("utf-8", "replace")
     digest, separator, name = text.removesuffix("\n").partition("  ")
