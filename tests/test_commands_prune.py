@@ -137,7 +137,7 @@ def test_what_is_being_built_stays(folder: Path) -> None:
     orphan = leave_orphan(jetson)
     with held_elsewhere(jetson):
         text = command(folder, "engines-prune", "--delete", rc=1).stdout
-    assert "being built now: left" in text
+    assert "being built now: not deleted" in text
     assert "Not deleted: 1 item; the reason stands in its line." in text
     assert jetson.exists()
     assert orphan.exists()

@@ -15,7 +15,7 @@ import pytest
 from harness import Corpus, flip_byte, run, snapshot
 
 from c10.cache.inventory import cache_directories, examine, take_inventory
-from c10.cache.orphans import tidy
+from c10.cache.orphans import remove_orphans_in
 from c10.cache.quarantine import Quarantine
 from c10.errors import C10Error
 
@@ -150,7 +150,7 @@ FOREIGN = (
 )
 
 
-def test_temporary_files_of_other_programs_stay_through_builds_and_tidying(cache: Corpus) -> None:
+def test_temporary_files_of_other_programs_stay_through_builds_and_removal_of_orphans(cache: Corpus) -> None:
     engine = cache.engine("lightglue")
     own = engine.with_name(f".{engine.name}.json.0123456789abcdef.tmp")
     foreign = [engine.with_name(name.format(engine=engine.name)) for name in FOREIGN]
@@ -170,7 +170,7 @@ def test_temporary_files_of_other_programs_stay_through_builds_and_tidying(cache
     assert run("doit", cache).calls == ["lightglue"]
     assert left() == before
     own.write_text("of another")
-    tidy([cache.engines])
+    remove_orphans_in([cache.engines])
     assert left() == before
 
 

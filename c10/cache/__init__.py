@@ -1,1 +1,1 @@
-"""What lies in a cache_root: listed, tidied, set aside."""
+"""Lists the engines of a cache_root, removes unneeded and orphaned files, and quarantines damaged engines."""

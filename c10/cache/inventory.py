@@ -1,6 +1,6 @@
-"""What lies in a cache_root: engines of all hosts, leftovers, foreign files.
+"""Lists the content of a cache_root: engines of all hosts, leftovers, foreign files.
 
-``take_inventory`` looks at names and sizes alone; ``examine`` reads an engine's bytes. Neither writes anything.
+``take_inventory`` reads names and sizes only; ``examine`` reads an engine's bytes. Neither writes anything.
 """
 
 from __future__ import annotations
@@ -43,52 +43,58 @@ _STATES: Final[dict[Reason, EngineState]] = {
 
 @dataclass(frozen=True, slots=True)
 class StoredEngine:
-    """One engine's files as they are found, by name: ``files`` are those of the four that exist.
-
-    ``size`` is in bytes, of all of them; ``modified_s`` is the newest modification, seconds since the epoch.
-    """
+    """The files of one engine in a directory, found by name and not read."""
 
     engine_path: Path
+    """The engine's path; the engine itself may be missing (see ``files``)."""
     name: EngineName
     files: tuple[Path, ...]
+    """Those of the engine's four files that exist, the engine first."""
     size: int
+    """Of all files together, in bytes."""
     modified_s: float
+    """Latest modification of any of the files, seconds since the epoch."""
 
 
 @dataclass(frozen=True, slots=True)
 class Leftover:
-    """A file that is no engine's. orphan: a temporary file of a dead process; writing: of a living one.
-
-    ``engine_path`` is the engine that a temporary file was to become part of; None where it is foreign.
-    """
+    """A file that is not one of an engine's four files."""
 
     path: Path
     kind: LeftoverKind
+    """orphan: temporary file of a process that died; writing: of a running build; foreign: not c10's."""
     size: int
+    """In bytes."""
     modified_s: float
+    """Seconds since the epoch."""
     engine_path: Path | None = None
+    """The engine that the temporary file belongs to; None for a foreign file."""
 
 
 @dataclass(frozen=True, slots=True)
 class Inventory:
-    """One directory of engines."""
+    """The content of one directory of engines."""
 
     directory: Path
     engines: tuple[StoredEngine, ...] = ()
+    """Sorted by name."""
     leftovers: tuple[Leftover, ...] = ()
+    """Sorted by name."""
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One engine, read. ``verdict`` knows its bytes and its record, not what a corpus wants of it."""
+    """The result of reading one engine."""
 
     stored: StoredEngine
     state: EngineState
+    """"building" if another process holds the engine's lock, otherwise ``state_of(verdict)``."""
     verdict: Verdict
+    """About the engine's bytes, record and signature; it was not compared with the inputs of a corpus."""
 
     @property
     def why(self) -> str:
-        """What is wrong with it, in words; nothing where it is intact."""
+        """What is wrong with the engine, in words; "" if it is intact."""
         if self.state == "intact":
             return ""
         if self.state == "building":
@@ -100,7 +106,7 @@ class Finding:
 
 
 def cache_directories(cache_root: Path) -> list[Path]:
-    """Return the directories that a cache_root stands for; with ``{device}`` or ``{sm_count}`` in it, those of all."""
+    """Return the directories of a cache_root; with ``{device}`` or ``{sm_count}`` in it, those of all hosts."""
     text = str(cache_root)
     if PLACEHOLDER.search(text) is None:
         return [cache_root]
@@ -110,7 +116,7 @@ def cache_directories(cache_root: Path) -> list[Path]:
 
 
 def take_inventory(directory: Path) -> Inventory:
-    """List a directory of engines. Raises C10Error where it cannot be listed."""
+    """List a directory of engines. Raises C10Error if it cannot be listed."""
     try:
         names = os.listdir(directory)  # noqa: PTH208 - the error of an unreadable one is wanted now
         found = [(path, status) for name in names if (status := _status(path := directory / name)) is not None]
@@ -134,9 +140,9 @@ def examine(
     engine_digest: Callable[[Path], FileDigest] = digest_file,
     signing: SigningPolicy | None = None,
 ) -> Finding:
-    """Read an engine, and its signature where ``signing`` asks for it.
+    """Read an engine, and its signature if ``signing`` requires it.
 
-    What is published while it is read is looked at again, so that no builder is mistaken.
+    A refused engine is checked a second time, because a build may have published it during the first.
     """
     verdict = check_bytes(stored.engine_path, engine_digest, signing)
     if isinstance(verdict, Refusal):
@@ -147,19 +153,19 @@ def examine(
 
 
 def state_of(verdict: Verdict) -> EngineState:
-    """Return the state that a verdict about an engine's bytes and record means, while nobody builds it."""
+    """Return the state for a verdict about an engine that no process is building."""
     return "intact" if isinstance(verdict, Proof) else _STATES.get(verdict.reason, "unrecorded")
 
 
 def engine_files(engine_paths: Iterable[Path]) -> set[Path]:
-    """Return these engines' paths without symbolic links in their directories: for comparing, not for opening."""
+    """Return these engines' paths with symbolic links in the directories resolved. For comparison, not for opening."""
     return {path.parent.resolve() / path.name for path in engine_paths}
 
 
 def _status(path: Path) -> os.stat_result | None:
     try:
         return path.lstat()
-    except PermissionError:  # the directory may be listed and not searched: no engine of it can be read
+    except PermissionError:  # the directory can be listed but not searched: no engine in it can be read
         raise
     except OSError:  # renamed or removed since the listing: a builder's temporary file
         return None
@@ -180,14 +186,14 @@ def _leftover(path: Path, status: os.stat_result) -> Leftover:
     engine = engine_of_temporary(path.name)
     if engine is None:
         return Leftover(path, "foreign", status.st_size, status.st_mtime)
-    # Listed before the lock is looked at: where it is free now, the file was an orphan then.
+    # The file was listed before the lock is checked: if the lock is free now, the file was an orphan then.
     engine_path = path.parent / engine
     kind: LeftoverKind = "writing" if is_held(engine_path) else "orphan"
     return Leftover(path, kind, status.st_size, status.st_mtime, engine_path)
 
 
 def engine_of_temporary(file_name: str) -> str | None:
-    """Return the name of the engine that a temporary file belongs to; None where it is another program's."""
+    """Return the name of the engine that a temporary file belongs to; None if it is another program's."""
     owner = owner_of_temporary(file_name)
     return _engine_of(owner) if owner else None
 

@@ -1,4 +1,4 @@
-"""Removes what dead processes left in a folder of engines."""
+"""Removes temporary files that dead processes left in folders of engines."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from c10.files.locks import reserved
 from c10.files.publish import orphans, remove_orphans
 
 
-def tidy(folders: Iterable[Path]) -> None:
-    """Remove the temporary files in these folders, never those of an engine that a process is at work on.
+def remove_orphans_in(folders: Iterable[Path]) -> None:
+    """Remove the temporary files in these folders, except those of engines that a process is building.
 
-    Of any engine, so also of one that an older configuration or another host asked for.
+    This includes engines of older configurations and of other hosts. Errors are ignored.
     """
     for folder in folders:
-        with suppress(OSError, PublishError):  # a folder that may only be read keeps them
+        with suppress(OSError, PublishError):  # such as a read-only folder
             for name in sorted({name for orphan in orphans(folder) if (name := engine_of_temporary(orphan.name))}):
                 with reserved(folder / name) as free:
                     if free:

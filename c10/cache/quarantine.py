@@ -1,4 +1,4 @@
-"""Sets damaged engines aside: all files of one together, never deleted, never onto another file."""
+"""Moves damaged engines to a quarantine, all files of an engine together, without deleting or replacing any file."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from c10.proof.verdict import check_bytes
 
 
 class Quarantine:
-    """A directory for damaged engines; each run that moves one makes a folder of its own, named by the time."""
+    """A directory for damaged engines. Each run that moves engines creates a folder there, named by the time (UTC)."""
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
         self._folder: Path | None = None
 
     def take(self, stored: StoredEngine) -> Path | None:
-        """Move an engine's files and return the folder; None where it is no longer damaged, or being built.
+        """Move an engine's files and return the folder; None if it is no longer damaged, or is being built.
 
-        Raises C10Error; a file is removed only once it lies durably in the quarantine.
+        A file is removed only after its copy in the quarantine is durable. Raises C10Error.
         """
         with reserved(stored.engine_path) as free:
             if not free or state_of(check_bytes(stored.engine_path)) != "damaged":
@@ -35,22 +35,22 @@ class Quarantine:
             except OSError as error:
                 raise C10Error(
                     f"{self._directory}: expected to move {stored.engine_path.name} there, got {error}",
-                    remedy="What was not moved is where it was. Name a directory with room that can be written.",
+                    remedy="Files that were not moved are still in place. Name a writable directory with more room.",
                 ) from error
 
     def _move(self, stored: StoredEngine) -> Path:
         folder = self._folder
         if folder is None or any(os.path.lexists(folder / path.name) for path in stored.files):
             folder = self._folder = _fresh_folder(self._directory)  # two directories may hold engines of one name
-        for path in reversed(stored.files):  # the record first: what is left of it is never taken for an engine
+        for path in reversed(stored.files):  # the record first: the remaining files then cannot pass as an engine
             move_durably(path, folder / path.name)
         return folder
 
 
 def move_durably(source: Path, destination: Path) -> None:
-    """Rename, or where that leaves the file system copy, sync and then remove. Raises OSError."""
+    """Rename a file, or, to another file system, copy it, sync it and remove the original. Raises OSError."""
     try:
-        os.rename(source, destination)  # noqa: PTH104 - the system call that is meant
+        os.rename(source, destination)  # noqa: PTH104 - the system call itself
     except OSError as error:
         if error.errno != errno.EXDEV:
             raise

@@ -1,4 +1,4 @@
-"""What lies in a cache_root that no engine of a corpus needs here, and its removal."""
+"""Finds and deletes the files of a cache_root that a corpus does not need on this host."""
 
 from __future__ import annotations
 
@@ -22,23 +22,29 @@ _HOST_FIELDS: Final = ("sm", "jp", "runtime", "trt")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Unneeded:
-    """Files that go together, and why nothing here needs them; ``engine_path`` names the lock to hold."""
+    """Files that are deleted together, and why no target needs them."""
 
     engine_path: Path
+    """The engine whose lock has to be held to delete the files."""
     files: tuple[Path, ...]
+    """An engine's files, the engine first; or one orphan."""
     size: int
+    """Of all files together, in bytes."""
     age_s: float
+    """Seconds since the build; since the last modification if no record tells it."""
     kind: str
+    """other_host, model_gone, other_precision or orphan."""
     why: str
+    """The reason, in words."""
 
     @property
     def label(self) -> str:
-        """The file that stands for all."""
+        """The name of the first file, which represents all of them in a report."""
         return self.files[0].name
 
 
 def unneeded(inventory: Inventory, targets: Sequence[EngineTarget]) -> Iterator[Unneeded]:
-    """Yield what no target needs: engines with all their files, then orphans."""
+    """Yield the files that no target needs: first engines with all their files, then orphans."""
     needed = engine_files(target.engine_path for target in targets)
     wanted = [EngineFilenameSchema.parse(target.engine_path) for target in targets]
     for stored in inventory.engines:
@@ -65,16 +71,16 @@ def unneeded(inventory: Inventory, targets: Sequence[EngineTarget]) -> Iterator[
 
 
 def is_doubtful(found: Sequence[Unneeded], targets: Sequence[EngineTarget]) -> bool:
-    """Whether engines would go where nothing that is needed exists: this may be the wrong host, or the wrong corpus."""
+    """Whether engines would be deleted although no target has one: host or corpus may be the wrong one."""
     return any(item.kind != "orphan" for item in found) and all(is_missing(target.engine_path) for target in targets)
 
 
 def delete(item: Unneeded) -> str:
-    """Delete one item's files, the record first; return what went wrong, nothing where all went well."""
+    """Delete one item's files, the record first. Returns why it failed, in words; "" if it succeeded."""
     try:
         with reserved(item.engine_path) as free:
             if not free:
-                return "being built now: left"
+                return "being built now: not deleted"
             for path in reversed(item.files):
                 path.unlink(missing_ok=True)
     except PublishError as error:
@@ -102,7 +108,7 @@ def _host(name: EngineName) -> tuple[str, ...]:
 
 
 def _age(stored: StoredEngine) -> float:
-    """Return the seconds since the build; a copied file's own time says when it was copied."""
+    """Return the seconds since the build that the record names; a copied file's mtime may be that of the copy."""
     try:
         built = datetime.fromisoformat(read_record(record_path(stored.engine_path)).finished_on).timestamp()
     except (OSError, RecordError, ValueError, OverflowError):

@@ -89,11 +89,11 @@ class RunReporter(ConsoleReporter):  # type: ignore[misc] # doit is untyped
         self.engine_failed(target, fail)
 
     def complete_run(self) -> None:
-        """Tidy up after dead processes, and log the summary."""
-        from c10.cache.orphans import tidy  # not needed to list tasks
+        """Remove the temporary files of dead processes, and log the summary."""
+        from c10.cache.orphans import remove_orphans_in  # not needed to list tasks
 
         current_run().engines.forget()
-        tidy(sorted(self._folders))
+        remove_orphans_in(sorted(self._folders))
         super().complete_run()
         if self._has_engines:
             duration = time.perf_counter() - self._started

@@ -122,7 +122,7 @@ NOT_SETTLED = Mutant(
     "            sync_renames(self.target.engine_path.parent)\n",
     "",
 )
-NO_TIDY = Mutant("orphans left", "plugin/reporter.py", "        tidy(sorted(self._folders))\n", "")
+NO_REMOVAL = Mutant("orphans left", "plugin/reporter.py", "        remove_orphans_in(sorted(self._folders))\n", "")
 _CUTS: Final = (None, *(Fault("rename", n, "signal=SIGKILL") for n in range(1, 7)))
 
 
@@ -250,7 +250,7 @@ CAUGHT_BY: Final = [
     pytest.param(NO_LOCK, _four_at_once, "engine.*engine.*engine|the sidecar is not the engine's|[1-9] failed"),
     pytest.param(NO_VERIFY, _live, "REUSED .*: not an engine|the sidecar is not"),
     pytest.param(NO_INPUTS, _live, "REUSED .*: built from other inputs"),
-    pytest.param(NO_TIDY, _leave_an_orphan, r"\.tmp"),
+    pytest.param(NO_REMOVAL, _leave_an_orphan, r"\.tmp"),
 ]
 
 _NEED_ROOT: Final = {_cut_everywhere, _cut_signed, _cut_unsigned, _cut_another_key, _believe_a_disk}
