@@ -1,4 +1,4 @@
-"""This machine: what an engine would be built for."""
+"""Detects the facts of this machine that engines are built for."""
 
 from c10.host.capabilities import HostCapabilities
 from c10.host.probe import probe_host

@@ -10,27 +10,39 @@ Runtime = Literal["trt", "rtx"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HostCapabilities:
-    """A machine as TensorRT sees it. None means unknown here, never "any".
+    """The facts of a machine that matter to TensorRT. None means unknown, never "any".
 
-    ``sm``, ``jp`` and ``trt`` stand in the engine's file name: compute capability without the dot, JetPack
-    version ("none" off Jetson, "l4t36.9.9" where the release is unknown), TensorRT as major.minor. The
-    others are too fine for a name and go into the build record.
+    ``sm``, ``jp`` and ``trt`` are part of the engine's file name; the others are recorded in the build record.
     """
 
     sm: str | None = None
+    """Compute capability without the dot, such as 87."""
     jp: str = "none"
-    trt: str | None = None  # major.minor, or longer: names use the first two parts
-    trt_version: str | None = None  # in full, such as 10.3.0.26
-    rtx_version: str | None = None  # TensorRT-RTX in full, such as 1.7.1.116
-    onnx_parser: str | None = None  # version of libnvonnxparser
+    """JetPack version; "none" if the host is not a Jetson, "l4t36.9.9" if the L4T release is not in the table."""
+    trt: str | None = None
+    """TensorRT's version as major.minor or longer; file names use the first two parts."""
+    trt_version: str | None = None
+    """TensorRT's full version, such as 10.3.0.26."""
+    rtx_version: str | None = None
+    """TensorRT-RTX's full version, such as 1.7.1.116."""
+    onnx_parser: str | None = None
+    """Version number of libnvonnxparser."""
     device_name: str | None = None
-    sm_count: int | None = None  # multiprocessors that are on: the power mode changes it
+    """The GPU's name, as the CUDA driver reports it."""
+    sm_count: int | None = None
+    """Number of active multiprocessors; on a Jetson it depends on the power mode."""
     cuda_driver: str | None = None
+    """CUDA version of the driver, such as 12.6."""
     l4t: str | None = None
+    """L4T release, such as 36.4.3."""
     os: str | None = None
+    """Operating system, as uname reports it: Linux."""
     machine: str | None = None
+    """Architecture, as uname reports it: x86_64 or aarch64."""
     memory_mb: int | None = None
-    power_mode: str | None = None  # a note: changes speed, not what may be loaded
+    """Physical memory in MiB."""
+    power_mode: str | None = None
+    """Content of nvpmodel's status file on a Jetson. Affects an engine's speed, not whether it loads."""
 
     @property
     def is_tegra(self) -> bool:
@@ -43,7 +55,7 @@ class HostCapabilities:
         return self.trt_version or self.trt
 
     def contradictions(self, actual: HostCapabilities) -> list[str]:
-        """Return, in words, each fact given here that the machine itself denies."""
+        """Return a sentence for each fact of this host of the key that differs from ``actual``; skip unknown ones."""
         found = []
         for field in fields(self):
             said, is_ = getattr(self, field.name), getattr(actual, field.name)
@@ -58,23 +70,24 @@ class HostCapabilities:
 
 @dataclass(frozen=True, slots=True)
 class HostFact:
-    """One row of the table of host facts: a field of HostCapabilities and its place in the build key.
-
-    ``keys`` are the runtimes whose build key holds the fact under ``host``. ``told_by`` is the fact of the decision
-    table that holds it instead. ``not_in_key`` says why a fact is in no build key. ``hint`` is the likely cause of a
-    change, as a question.
-    """
+    """One row of the table of host facts. Exactly one of ``keys``, ``told_by`` and ``not_in_key`` is set."""
 
     name: str
+    """A field of HostCapabilities."""
     words: str
+    """The fact's name in messages."""
     hint: str = ""
+    """The likely cause of a change, as a question; "" if none is known."""
     keys: tuple[Runtime, ...] = ()
+    """The runtimes whose build key contains the fact under ``host``."""
     told_by: str = ""
+    """The fact of the decision table that represents this one in the build key."""
     not_in_key: str = ""
+    """Why the fact is in no build key."""
 
 
-#: Every field of HostCapabilities. An RTX engine belongs to its set of targets and not to a machine: its build key
-#: holds no fact of the GPU.
+#: Every field of HostCapabilities. An RTX engine is built for a set of targets and not for one machine, so its
+#: build key contains no fact of the GPU.
 HOST_FACTS: Final = (
     HostFact("sm", "compute capability", "another GPU?", keys=("trt",)),
     HostFact("sm_count", "SM count", "power mode changed?", keys=("trt",)),
@@ -96,7 +109,7 @@ _BY_NAME: Final = {fact.name: fact for fact in HOST_FACTS}
 
 
 def host_facts(runtime: Runtime) -> tuple[str, ...]:
-    """Return the names of the facts that this runtime's build key holds under ``host``."""
+    """Return the names of the facts that this runtime's build key contains under ``host``."""
     return tuple(fact.name for fact in HOST_FACTS if runtime in fact.keys)
 
 

@@ -1,4 +1,4 @@
-"""The GPU, asked through the CUDA driver's C interface.
+"""Queries the GPU through the CUDA driver's C interface.
 
 Sources: CUDA Driver API reference (cuInit, cuDeviceGet, cuDeviceGetAttribute, cuDriverGetVersion,
 cuDeviceGetUuid, cuDeviceGetPCIBusId).
@@ -20,7 +20,7 @@ _COMPUTE_CAPABILITY_MAJOR: Final = 75
 _COMPUTE_CAPABILITY_MINOR: Final = 76
 _NAME_BYTES: Final = 256
 _UUID_BYTES: Final = 16
-_BUS_ID_BYTES: Final = 32  # "0000:01:00.0" has 13 with its end; domains may be longer
+_BUS_ID_BYTES: Final = 32  # "0000:01:00.0" has 13 with its terminator; domains may be longer
 _ANSWER_S: Final = 60
 _ASK: Final = """\
 import sys, json
@@ -32,18 +32,22 @@ print(device_identity(sys.argv[2]) or "")
 
 @dataclass(frozen=True, slots=True)
 class GpuFacts:
-    """The first visible GPU (CUDA_VISIBLE_DEVICES is honoured by the driver)."""
+    """The first visible GPU; the driver honours CUDA_VISIBLE_DEVICES."""
 
     sm: str
+    """Compute capability without the dot."""
     sm_count: int
+    """Number of active multiprocessors."""
     name: str
+    """The device's name."""
     driver: str
+    """CUDA version of the driver, such as 12.6."""
 
 
 def probe_gpu(library: str = _LIBRARY) -> GpuFacts | None:
-    """Describe the first GPU; None where there is none that can be used.
+    """Return the facts of the first GPU; None if there is no usable one.
 
-    A `docker build` often has no libcuda, or a file of zero bytes in its place: no GPU, never a guess.
+    In a `docker build` libcuda is often missing or a file of zero bytes; that counts as no GPU.
     """
     try:
         cuda = ctypes.CDLL(library)
@@ -53,14 +57,14 @@ def probe_gpu(library: str = _LIBRARY) -> GpuFacts | None:
 
 
 def ask_device_identity(library: str = _LIBRARY) -> str | None:
-    """Return ``device_identity``, asked in a process of its own; None also where that does not answer.
+    """Return ``device_identity`` from a separate process; None also if that process fails or takes over 60 s.
 
-    A process that uses CUDA cannot be forked for CUDA, and one that was forked from it cannot use CUDA.
+    CUDA does not work in a process forked from one that has used CUDA, so this process must not use it.
     """
     try:
         ctypes.CDLL(library)
     except OSError:
-        return None  # no GPU, the common case: no process is needed to say so
+        return None  # no GPU, the common case: no process is needed
     command = [sys.executable, "-c", _ASK, json.dumps(sys.path), library]
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=_ANSWER_S, check=False)
@@ -70,9 +74,9 @@ def ask_device_identity(library: str = _LIBRARY) -> str | None:
 
 
 def device_identity(library: str = _LIBRARY) -> str | None:
-    """Return the UUID (hex) of the first visible GPU, or of its MIG instance; its PCI bus id where it has none.
+    """Return the UUID (hex) of the first visible GPU, or of its MIG instance; its PCI bus id if it has no UUID.
 
-    None where there is no GPU that can be used, or where the driver tells neither.
+    Returns None if there is no usable GPU, or if the driver reports neither.
     """
     try:
         cuda = ctypes.CDLL(library)
@@ -86,7 +90,7 @@ def device_identity(library: str = _LIBRARY) -> str | None:
 
 def _uuid(cuda: ctypes.CDLL, device: ctypes.c_int) -> str | None:
     uuid = (ctypes.c_ubyte * _UUID_BYTES)()
-    for name in ("cuDeviceGetUuid_v2", "cuDeviceGetUuid"):  # the first one, from CUDA 11.4, tells MIG instances apart
+    for name in ("cuDeviceGetUuid_v2", "cuDeviceGetUuid"):  # the first, from CUDA 11.4 on, distinguishes MIG instances
         ask = getattr(cuda, name, None)
         if ask is not None and not ask(uuid, device) and any(uuid):
             return bytes(uuid).hex()
@@ -123,5 +127,5 @@ def _attribute(cuda: ctypes.CDLL, device: ctypes.c_int, attribute: int) -> int |
 
 
 def driver_version(number: int) -> str:
-    """Return CUDA's version number in words: 12060 is 12.6."""
+    """Return CUDA's version number as text: 12060 is 12.6."""
     return f"{number // 1000}.{number % 1000 // 10}"

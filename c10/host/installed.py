@@ -1,4 +1,4 @@
-"""Which version of a distribution is installed, without importing it."""
+"""Looks up the installed version of a distribution without importing it."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ _VERSION: Final = re.compile(r"^Version: *(\S+)", re.MULTILINE)
 
 @lru_cache(maxsize=16)
 def installed_version(distribution: str) -> str | None:
-    """Return the version that the distribution's metadata names; None where it is not installed.
+    """Return the version that the distribution's metadata names; None if it is not installed.
 
-    ``importlib.metadata.version`` has the email package parse the whole text, which a warm run would wait for.
+    Reads one line: ``importlib.metadata.version`` parses the whole text as an email, too slow for a warm run.
     """
     try:
         found = metadata.distribution(distribution)

@@ -1,4 +1,4 @@
-"""A host as a person states it: ``sm=87,jp=6.2.1,trt=10.3``."""
+"""Parses the description of a host: ``sm=87,jp=6.2.1,trt=10.3``."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ FIELDS: Final = tuple(sorted(field.name for field in fields(HostCapabilities)))
 
 EXAMPLE: Final = "sm=87,jp=6.2.1,trt=10.3"
 
-_NUMBER: Final = r"\d{1,9}"  # longer ones are typing errors, and some beyond what int() takes
+_NUMBER: Final = r"\d{1,9}"  # longer numbers are typing errors, and int() refuses very long ones
 _VERSION: Final = rf"{_NUMBER}(?:\.{_NUMBER}){{1,5}}"
-#: What a fact looks like, and that in words; the others are any text.
+#: Pattern of each fact's value, and its description for messages; other facts are free text.
 _FORMS: Final = {
     "sm": (r"[1-9]\d{1,2}|[1-9]\d?\.\d", "a compute capability such as 87 or 8.7"),
     "jp": (rf"none|(?:l4t)?{_VERSION}", "a JetPack version such as 6.2.1, or none"),
@@ -35,7 +35,7 @@ _FIRST_RTX: Final = (1, 4)
 
 
 def parse_host(text: str) -> HostCapabilities:
-    """Read ``FIELD=VALUE`` joined by commas; what follows from another fact need not be said. Raises HostProbeError."""
+    """Parse ``FIELD=VALUE`` pairs joined by commas; a fact implied by another may be omitted. Raises HostProbeError."""
     facts: dict[str, str] = {}
     for item in filter(None, map(str.strip, text.split(","))):
         name, value = _fact(item)
@@ -48,7 +48,7 @@ def parse_host(text: str) -> HostCapabilities:
     _complete(facts, "jp", "l4t", lambda l4t: [jetpack_of(l4t)])
     _refuse_unsupported(facts)
     values = {name: int(value) if name in _COUNTS else value for name, value in facts.items()}
-    return HostCapabilities(**values)  # type: ignore[arg-type] # counts are numbers, all else is text
+    return HostCapabilities(**values)  # type: ignore[arg-type] # counts are int, the other values are str
 
 
 def _fact(item: str) -> tuple[str, str]:
@@ -62,7 +62,7 @@ def _fact(item: str) -> tuple[str, str]:
 
 
 def _complete(facts: dict[str, str], name: str, source: str, meaning: Callable[[str], Sequence[str]]) -> None:
-    """Fill in a fact that a finer one implies; refuse one that contradicts it."""
+    """Set the fact ``name`` from the more detailed ``source``; raise HostProbeError if the two contradict."""
     if source not in facts:
         return
     implied = meaning(facts[source])
@@ -71,7 +71,7 @@ def _complete(facts: dict[str, str], name: str, source: str, meaning: Callable[[
 
 
 def _prefixes(version: str) -> list[str]:
-    """Return a version from major.minor to all of it."""
+    """Return the version's prefixes, from major.minor to the full version."""
     parts = version.split(".")
     return [".".join(parts[:length]) for length in range(2, len(parts) + 1)]
 

@@ -1,4 +1,4 @@
-"""Puts the facts of this machine together."""
+"""Collects the facts of this machine."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ _POWER_MODE = Path("/var/lib/nvpmodel/status")
 
 @lru_cache(maxsize=4)
 def probe_host(*, gpu: bool = True, jetpack: str | None = None) -> HostCapabilities:
-    """Describe this machine; a machine without a GPU or without TensorRT is an ordinary one.
+    """Return the facts of this machine; those of a missing GPU or TensorRT are None.
 
-    ``gpu=False`` leaves CUDA and TensorRT alone, for the runtime that needs neither. ``jetpack`` says what
-    neither the release file nor dpkg can say (a container without them).
-    Raises HostProbeError where ``jetpack`` contradicts what was found.
+    ``gpu=False`` does not query CUDA and TensorRT, for the runtime that needs neither. ``jetpack`` is the JetPack
+    version for a container without the release file and dpkg. Raises HostProbeError if it contradicts what was
+    found, or if it is needed and missing.
     """
     chip = tegra_chip()
     l4t = probe_l4t(tegra=chip is not None)
@@ -45,7 +45,7 @@ def probe_host(*, gpu: bool = True, jetpack: str | None = None) -> HostCapabilit
 
 
 def _gpu_facts() -> dict[str, str | int | None]:
-    from c10.host.cuda import probe_gpu  # as above
+    from c10.host.cuda import probe_gpu  # not needed without a GPU
 
     gpu = probe_gpu()
     if gpu is None:
@@ -66,7 +66,7 @@ def _jetpack(l4t: str | None, said: str | None, chip: str | None) -> str:
     if said not in {None, found}:
         raise HostProbeError(
             f"jetpack: expected {said} as configured, got {found} (L4T {l4t}) on this machine",
-            remedy="Remove `jetpack` from the configuration: it is for containers that cannot tell.",
+            remedy="Remove `jetpack` from the configuration: it is for containers that cannot detect it.",
         )
     return found
 

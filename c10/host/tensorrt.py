@@ -1,7 +1,7 @@
-"""Versions of TensorRT and TensorRT-RTX, without importing either.
+"""Detects the versions of TensorRT and TensorRT-RTX without importing either.
 
-The library that will be loaded wins over the metadata that is found: the Python package brings its
-libraries in ``tensorrt_libs``; JetPack's lie on the loader's path. Source: NvInferRuntime.h,
+TensorRT's version is that of the library that will be loaded, not of the package metadata. The Python package has
+its libraries in ``tensorrt_libs``; JetPack's are on the loader's path. Source: NvInferRuntime.h,
 getInferLib{Major,Minor,Patch,Build}Version (TensorRT 10 on); NvOnnxParser.h, getNvOnnxParserVersion.
 """
 
@@ -20,7 +20,7 @@ SUPPORTED_MAJORS: Final = (11, 10)
 
 
 def probe_tensorrt() -> str | None:
-    """Return TensorRT's full version (10.3.0.26); None where no library of 10.x or 11.x can be loaded."""
+    """Return TensorRT's full version (10.3.0.26); None if no library of 10.x or 11.x can be loaded."""
     library = _load("libnvinfer.so")
     if library is None:
         return None
@@ -32,7 +32,7 @@ def probe_tensorrt() -> str | None:
 
 
 def probe_onnx_parser() -> str | None:
-    """Return the ONNX parser's version number as text; None where there is no parser library."""
+    """Return the ONNX parser's version number as text; None if there is no parser library."""
     library = _load("libnvonnxparser.so")
     try:
         return None if library is None else str(library.getNvOnnxParserVersion())
@@ -41,7 +41,7 @@ def probe_onnx_parser() -> str | None:
 
 
 def probe_tensorrt_rtx() -> str | None:
-    """Return TensorRT-RTX's full version; None where it is not installed.
+    """Return TensorRT-RTX's full version; None if it is not installed.
 
     Its wheel pins its libraries to its own version, so the metadata is the library's version.
     """
@@ -49,12 +49,12 @@ def probe_tensorrt_rtx() -> str | None:
 
 
 def has_tensorrt_module() -> bool:
-    """Whether ``import tensorrt`` would find something."""
+    """Whether ``import tensorrt`` would find a module."""
     return find_spec("tensorrt") is not None
 
 
 def _load(stem: str) -> ctypes.CDLL | None:
-    import ctypes  # TensorRT-RTX needs no library to be asked
+    import ctypes  # not needed to detect TensorRT-RTX
 
     for major in SUPPORTED_MAJORS:
         for candidate in (*_bundled(f"{stem}.{major}"), f"{stem}.{major}"):
