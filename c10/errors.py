@@ -1,7 +1,6 @@
-"""Every error c10 raises on purpose.
+"""The errors that c10 raises on purpose. Any other exception that escapes c10 is a defect.
 
-Form of a message: ``where: what: expected X, got Y`` and a second line that says what to do.
-Anything else that escapes c10 is a defect.
+Form of a message: ``where: what: expected X, got Y``, and a second line that says what to do.
 """
 
 from __future__ import annotations
@@ -32,7 +31,8 @@ Reason = Literal[
 class C10Error(Exception):
     """Base of all errors of c10.
 
-    ``message`` is one sentence in the form above; ``remedy``, where given, says what to do about it.
+    ``message``: what is wrong, in the form above, without the remedy.
+    ``remedy``: what to do about it; "" if c10 knows none.
     """
 
     def __init__(self, message: str, *, remedy: str = "") -> None:
@@ -56,9 +56,9 @@ def _rebuild(kind: type[C10Error], state: dict[str, Any]) -> C10Error:
 
 
 class ConfigError(C10Error):
-    """backbones.toml, or a request made in Python, is not what c10 understands.
+    """backbones.toml, or a request made in Python, has invalid content.
 
-    ``problems`` holds every problem found, one line each; the message joins them.
+    ``problems``: every problem found, one line each; the message joins them.
     """
 
     def __init__(self, problems: str | list[str], *, remedy: str = "") -> None:
@@ -71,11 +71,14 @@ class InvalidEngineNameError(C10Error):
 
 
 class HostProbeError(C10Error):
-    """The machine cannot be described, or contradicts what was said of it."""
+    """The facts of the machine cannot be detected, or contradict what was configured."""
 
 
 class EngineBuildError(C10Error):
-    """An engine could not be built; carries the parser's and the builder's own messages."""
+    """An engine could not be built.
+
+    ``log``: the messages of the parser and the builder, one line each; () if there are none.
+    """
 
     def __init__(self, message: str, *, remedy: str = "", log: tuple[str, ...] = ()) -> None:
         super().__init__(message, remedy=remedy)
@@ -86,7 +89,10 @@ class EngineBuildError(C10Error):
 
 
 class CalibrationCacheError(EngineBuildError):
-    """The INT8 calibration cache is missing, empty or for another TensorRT."""
+    """The INT8 calibration cache is missing, empty or for another TensorRT.
+
+    ``calibration_path``: the file of the cache.
+    """
 
     def __init__(self, message: str, *, calibration_path: Path, remedy: str = "") -> None:
         super().__init__(message, remedy=remedy)
@@ -94,15 +100,15 @@ class CalibrationCacheError(EngineBuildError):
 
 
 class ImageError(C10Error):
-    """The image of the engines could not be made."""
+    """The container image of the engines could not be built."""
 
 
 class PublishError(C10Error):
-    """A file could not be written in full; whatever was at its path before is still there."""
+    """A file could not be written or locked. The previous file at its path, if any, is unchanged."""
 
 
 class RecordError(C10Error):
-    """A build record cannot be read, or is of a schema that this c10 does not know."""
+    """A build record cannot be read, is malformed, or has a schema version that this c10 does not know."""
 
 
 class SourceError(C10Error):
@@ -110,14 +116,14 @@ class SourceError(C10Error):
 
 
 class SigningError(C10Error):
-    """An engine cannot be signed, or its signature not looked at: a key or the library is missing or no good."""
+    """Signing or signature checking is impossible: a key or `cryptography` is missing or unusable."""
 
 
 class VerificationError(C10Error):
-    """An engine must not be used; the subclasses say why.
+    """An engine must not be used; each subclass is one kind of fault.
 
-    ``reason`` is the same for a program: why `doit engines` would not reuse the engine. ``detail`` is what a line
-    that already names the engine and the reason adds to them: the message, or a shorter form of it.
+    ``reason``: the kind of fault for programs, as in the log of `doit engines`.
+    ``detail``: what a message adds if it already names engine and reason; by default ``message``.
     """
 
     reason: ClassVar[Reason] = "engine_unreadable"  # each subclass has its own
@@ -164,19 +170,22 @@ class InvalidRecordError(VerificationError):
 
 
 class RecordMismatchError(VerificationError):
-    """The build record is of another engine than its sidecar, or than the one it lies beside."""
+    """The build record belongs to another engine than the sidecar or the file beside it."""
 
     reason = "record_mismatch"
 
 
 class BuildKeyMismatchError(VerificationError):
-    """The engine is genuine, and not the build that was asked for."""
+    """The engine is intact, but its build key is not the expected one."""
 
     reason = "inputs_changed"
 
 
 class HostMismatchError(VerificationError):
-    """The engine was built for another host than this one; ``differences`` says each in words."""
+    """The engine was built for another host.
+
+    ``differences``: each fact that differs, in words.
+    """
 
     reason = "inputs_changed"
 
@@ -186,19 +195,19 @@ class HostMismatchError(VerificationError):
 
 
 class MissingSignatureError(VerificationError):
-    """A signature is asked for, and there is none beside the engine."""
+    """The policy requires a signature, and there is none beside the engine."""
 
     reason = "signature_missing"
 
 
 class InvalidSignatureError(VerificationError):
-    """The signature beside the engine is malformed, of another record, or does not verify."""
+    """The signature beside the engine is malformed, does not verify, or belongs to another record."""
 
     reason = "signature_invalid"
 
 
 class UntrustedSignatureError(VerificationError):
-    """The signature beside the engine is of nobody who is trusted."""
+    """No trusted key made the signature beside the engine."""
 
     reason = "signature_untrusted"
 

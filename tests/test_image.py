@@ -277,7 +277,7 @@ def test_what_is_packed_is_what_was_judged(checkout: Corpus, monkeypatch: pytest
 
     record.write_bytes(judged)
     monkeypatch.setattr("c10.image.contents.check_bytes", check_and_change)
-    with pytest.raises(VerificationError, match="got a change while they were looked at"):
+    with pytest.raises(VerificationError, match="got a change while they were checked"):
         collect(targets)
 
 

@@ -1,5 +1,5 @@
-"""The image that carries a corpus's engines: its contents, its files, and the programs that keep images.
+"""Builds the container image of a corpus's engines.
 
-``contents`` and ``layout`` write the same bytes for the same engines on any machine; ``builders`` calls docker,
-podman or buildah.
+``contents`` and ``layout`` write the same bytes for the same engines on any machine. ``builders`` calls docker,
+podman or buildah; "builder" in this folder means one of these programs, not TensorRT's builder.
 """

@@ -1,4 +1,4 @@
-"""docker, podman and buildah: whichever keeps this machine's images.
+"""Runs docker, podman or buildah, the programs that store container images on this machine.
 
 Sources: the manual pages docker-load, docker-build, podman-pull, podman-build, buildah-pull and buildah-build.
 """
@@ -16,9 +16,9 @@ from c10.errors import ImageError
 
 BUILDERS: Final = ("docker", "podman", "buildah")
 CONTAINERFILE: Final = "Containerfile"
-_ERROR_MAX: Final = 2000  # characters of what a builder says
+_ERROR_MAX: Final = 2000  # characters of a builder's error output
 
-#: How each is asked for the id of an image.
+#: Arguments with which each program prints the id of an image.
 _INSPECT: Final = {
     "docker": ("image", "inspect", "--format", "{{.Id}}"),
     "podman": ("image", "inspect", "--format", "{{.Id}}"),
@@ -27,9 +27,9 @@ _INSPECT: Final = {
 
 
 def choose_builder(wanted: str) -> str | None:
-    """Return the program to use; None for "none", and for "auto" where there is none. Raises ImageError.
+    """Return the program to use; None for "none", and for "auto" if none is usable. Raises ImageError.
 
-    A docker without a running daemon is none to "auto"; named, it says itself what is wrong.
+    "auto" skips docker if its daemon is not running. If docker is named, its own error is reported later.
     """
     if wanted == "none":
         return None
@@ -50,13 +50,13 @@ def _is_usable(builder: str) -> bool:
 
 
 def image_id(builder: str, name: str) -> str | None:
-    """Return the id of the image that has this name; None where there is none."""
+    """Return the id of the image that has this name; None if there is none."""
     done = subprocess.run([builder, *_INSPECT[builder], name], capture_output=True, text=True, check=False)
     return done.stdout.strip().removeprefix("sha256:") or None if done.returncode == 0 else None
 
 
 def import_layout(builder: str, folder: Path, name: str) -> str:
-    """Hand an OCI layout to a builder under a name; return the image's id. Raises ImageError."""
+    """Import an OCI layout into a builder under a name; return the image's id. Raises ImageError."""
     if builder == "docker":
         _load(builder, folder)
     else:
@@ -67,8 +67,8 @@ def import_layout(builder: str, folder: Path, name: str) -> str:
 def build_on_base(builder: str, tar: Path, name: str, base: str, labels: dict[str, str]) -> str:
     """Add a tar to a base image; return the id of the new one. Raises ImageError.
 
-    Its time is the epoch's, so that the same base and the same engines give the same image; of docker's two
-    builders only BuildKit heeds that.
+    The image's time stamp is the epoch, so that the same base and engines give the same image. Of docker's two
+    builders, only BuildKit honours it.
     """
     said = " ".join(f'"{key}"="{value}"' for key, value in labels.items())
     lines = [f"FROM {base}", f"ADD {tar.name} /", f"LABEL {said}"]
@@ -87,7 +87,7 @@ def _made(builder: str, name: str) -> str:
 
 
 def _pull(builder: str, folder: Path, name: str) -> None:
-    # The folder's name alone, from beside it: buildah 1.28 makes a tag of what is given, which not every path can be.
+    # The bare folder name, run in its parent: buildah 1.28 makes the argument a tag, and not every path is a valid tag.
     found = _run([builder, "pull", "--quiet", f"oci:{folder.name}:{name}"], folder.parent).split()[-1]
     _run([builder, "tag", found, name])
     if image_id(builder, folder.name) == found:
@@ -104,14 +104,14 @@ def _load(builder: str, folder: Path) -> None:
                 tar.add(folder, arcname=".")
             load.stdin.close()
         except BrokenPipeError:
-            pass  # docker says why
+            pass  # docker's error output gives the reason
         said = load.stderr.read().decode("utf-8", "replace")
     if load.returncode:
         raise ImageError(f"docker load: expected an image, got exit status {load.returncode}: {said[-_ERROR_MAX:]}")
 
 
 def _run(command: list[str], folder: Path | None = None) -> str:
-    # Attestations carry the time of the build: with them no image would be like the other.
+    # Attestations contain the build time, so no two images would be equal.
     environment = {**os.environ, "BUILDX_NO_DEFAULT_ATTESTATIONS": "1"}
     done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
     if done.returncode:

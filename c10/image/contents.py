@@ -1,7 +1,7 @@
-"""What an image of engines holds: their files, a list of them, labels.
+"""The content of an image: the engines' files, a manifest that lists them, and labels.
 
-What goes in is what was judged: an engine is hashed while it is copied, and the small files beside it are kept from
-before they were judged.
+The files that are packed are those that were checked: an engine is hashed while it is copied, and the small files
+beside it are read before the check and packed from memory.
 """
 
 from __future__ import annotations
@@ -27,32 +27,35 @@ from c10.proof.verdict import Refusal, check_bytes
 FOLDER: Final = "engines"
 MANIFEST: Final = "manifest.json"
 _SCHEMA_VERSION: Final = 1
-_SMALL_MAX: Final = 16 << 20  # bytes; sidecar, record and signature have kilobytes
+_SMALL_MAX: Final = 16 << 20  # bytes; sidecar, record and signature are a few kilobytes each
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ImageContents:
-    """The engines of an image, proved intact, and what is said of them together."""
+    """The intact engines of an image, and its metadata."""
 
-    files: dict[Path, bytes | None]  # None: an engine, read when it is packed
+    files: dict[Path, bytes | None]
+    """Content by path, in the order of packing; None for an engine, which is read when it is packed."""
     engines: tuple[dict[str, Any], ...]
+    """One entry of the manifest for each engine: name, model_name, sha256, size, build_key, tensorrt, signed."""
     labels: dict[str, str]
+    """The labels of the image, by name."""
 
     def manifest(self) -> bytes:
-        """Return the list of engines, as it lies beside them."""
+        """Return the content of ``manifest.json``, which is packed beside the engines."""
         manifest = {"c10_schema_version": _SCHEMA_VERSION, "labels": self.labels, "engines": list(self.engines)}
         return json.dumps(manifest, indent=2).encode() + b"\n"
 
 
 def collect(targets: Iterable[EngineTarget]) -> ImageContents:
-    """Return what an image of these engines holds. Raises VerificationError for one that is not intact."""
+    """Return the content of an image of these engines. Raises VerificationError if one is not intact."""
     targets = sorted(targets, key=lambda target: target.engine_path.name)
     files = _files(targets)
     engines = tuple(_describe(target) for target in targets)
     if _files(targets) != files:
         raise VerificationError(
-            "image: expected engines that stay as they are, got a change while they were looked at",
-            remedy="Run `doit image` again once nothing builds or copies engines.",
+            "image: expected unchanged engines, got a change while they were checked",
+            remedy="Run `doit image` again when no other process builds or copies engines.",
         )
     return ImageContents(
         files=files,
@@ -62,9 +65,9 @@ def collect(targets: Iterable[EngineTarget]) -> ImageContents:
 
 
 def write_tar(contents: ImageContents, path: Path) -> StagedFile:
-    """Write the engines as a tar: the same files, the same bytes. Returns it committed.
+    """Write the engines as a tar and return it, already committed. The same files give the same bytes.
 
-    Raises VerificationError where an engine changed since it was looked at, and OSError.
+    Raises VerificationError if an engine changed since it was checked, and OSError.
     """
     make_directory(path.parent)
     temporary = temporary_path(path)
@@ -84,7 +87,7 @@ def write_tar(contents: ImageContents, path: Path) -> StagedFile:
 
 
 def _files(targets: list[EngineTarget]) -> dict[Path, bytes | None]:
-    """Return what is packed, in order; what cannot be read is told when the engine is judged."""
+    """Return the files to pack, in order; ``_describe`` reports a file that cannot be read."""
     found: dict[Path, bytes | None] = {}
     for target in targets:
         found[target.engine_path] = None
@@ -148,18 +151,18 @@ def _add_engine(tar: tarfile.TarFile, path: Path, sha256: str) -> None:
     except OSError as error:
         raise UnreadableEngineError(f"{path}: image: expected a readable file, got {error}") from error
     if source.sha256.hexdigest() != sha256:
-        raise DigestMismatchError(f"{path}: image: expected a file that stays as it is, got a change")
+        raise DigestMismatchError(f"{path}: image: expected the engine that was checked, got other bytes")
 
 
 def _entry(name: str, size: int) -> tarfile.TarInfo:
-    """Return a file's header: owner, mode and time are no part of an engine, so they are always the same."""
+    """Return a file's header, with the same owner, mode and time for every file, so that the tar is reproducible."""
     entry = tarfile.TarInfo(f"{FOLDER}/{name}")
     entry.size, entry.mode = size, 0o644
     return entry
 
 
 class _Hashed:
-    """A file that hashes what goes through it."""
+    """A file that hashes the bytes that are read or written."""
 
     def __init__(self, file: BinaryIO) -> None:
         self._file = file

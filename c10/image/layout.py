@@ -1,7 +1,7 @@
-"""One tar → an OCI image from scratch, as a directory.
+"""Writes an OCI image layout, a directory, whose only layer is one tar.
 
-https://github.com/opencontainers/image-spec/blob/main/image-layout.md. Nothing here depends on time or machine,
-so the digest is known before any builder sees the image. The manifest.json is what `docker load` reads.
+https://github.com/opencontainers/image-spec/blob/main/image-layout.md. The bytes do not depend on time or
+machine, so the digest is known before a builder imports the image. `docker load` reads manifest.json.
 """
 
 from __future__ import annotations
@@ -25,14 +25,16 @@ _LAYER_TYPE: Final = "application/vnd.oci.image.layer.v1.tar"
 
 @dataclass(frozen=True, slots=True)
 class OciLayout:
-    """An image on disk: its directory, and the digest of its manifest."""
+    """An OCI image layout on disk."""
 
     folder: Path
+    """Its directory."""
     digest: str
+    """Of its manifest: ``sha256:`` and 64 hex digits."""
 
 
 def write_layout(folder: Path, layer: StagedFile, *, name: str, machine: str, labels: dict[str, str]) -> OciLayout:
-    """Write the image in place of what was at ``folder``; its layer is a hard link to the tar. Raises OSError."""
+    """Write the image, replacing ``folder``; its layer is a hard link to the tar, or a copy. Raises OSError."""
     shutil.rmtree(folder, ignore_errors=True)
     blobs = folder / "blobs" / "sha256"
     blobs.mkdir(parents=True)

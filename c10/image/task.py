@@ -1,10 +1,10 @@
-"""The doit task ``image``: the engines that a corpus needs on this host, as an image and as plain files.
+"""The doit task ``image``: packs the engines that a corpus needs on this host, as an image and as plain files.
 
 It writes into ``[image] output``::
 
-    engines.tar   the files, for those who flash without containers: tar -x gives engines/
-    c10-oci/      an OCI image from scratch, where no base is named: its digest is that of the engines alone
-    image.json    what was made: written last
+    engines.tar   the files, for hosts without containers: tar -x creates engines/
+    c10-oci/      an OCI image, if no base is configured; its digest depends only on engines, labels and machine
+    image.json    names, digests and labels of the result; written last
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def image_task(
     host: HostCapabilities | None = None,
     runtime: CompileEngineCallable | None = None,
 ) -> dict[str, Any]:
-    """Return the doit task that makes the image; ``host`` and ``runtime`` are those of ``engine_tasks``.
+    """Return the doit task that builds the image; ``host`` and ``runtime`` are as in ``engine_tasks``.
 
     It depends on the task ``engines`` and on the engines' files.
     """
@@ -62,14 +62,14 @@ def image_task(
 
 
 class ImageUpToDate:
-    """Item of the task's ``uptodate``: whether the image is the one asked for, and its builder still has it."""
+    """Item of the task's ``uptodate``: whether the image is as configured, and its builder still has it."""
 
     def __init__(self, image: ImageConfig) -> None:
         self._image = image
 
     def __call__(self) -> bool:
-        """Return whether nothing but the engines could make another image."""
-        from c10.image.builders import choose_builder, image_id  # only where an image is asked about
+        """Return whether the image is up to date apart from the engines, which are in ``file_dep``."""
+        from c10.image.builders import choose_builder, image_id  # not needed to list tasks
 
         try:
             made = json.loads((self._image.output / SUMMARY).read_bytes())
@@ -84,7 +84,10 @@ class ImageUpToDate:
 
 
 def make_image(image: ImageConfig, targets: list[EngineTarget]) -> Any:
-    """Doit's action: write the files, and hand the image to the builder where there is one."""
+    """Doit's action: write the files, and import the image into the builder if there is one.
+
+    Returns None, or doit's TaskFailed with the error.
+    """
     try:
         made = _make(image, targets)
     except C10Error as error:
@@ -97,7 +100,7 @@ def make_image(image: ImageConfig, targets: list[EngineTarget]) -> Any:
 
 
 def clean_image(image: ImageConfig) -> None:
-    """Remove what the task wrote; the builder's copy stays, as others may use it."""
+    """Remove the files that the task wrote. The builder's image stays, because other users may need it."""
     from c10.image.builders import CONTAINERFILE
 
     shutil.rmtree(image.output / LAYOUT, ignore_errors=True)
