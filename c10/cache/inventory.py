@@ -48,6 +48,7 @@ class StoredEngine:
     engine_path: Path
     """The engine's path; the engine itself may be missing (see ``files``)."""
     name: EngineName
+    """The fields of the engine's file name."""
     files: tuple[Path, ...]
     """Those of the engine's four files that exist, the engine first."""
     size: int
@@ -61,6 +62,7 @@ class Leftover:
     """A file that is not one of an engine's four files."""
 
     path: Path
+    """The file itself."""
     kind: LeftoverKind
     """orphan: temporary file of a process that died; writing: of a running build; foreign: not c10's."""
     size: int
@@ -76,6 +78,7 @@ class Inventory:
     """The content of one directory of engines."""
 
     directory: Path
+    """The directory that was listed."""
     engines: tuple[StoredEngine, ...] = ()
     """Sorted by name."""
     leftovers: tuple[Leftover, ...] = ()
@@ -87,6 +90,7 @@ class Finding:
     """The result of reading one engine."""
 
     stored: StoredEngine
+    """The engine as the inventory lists it."""
     state: EngineState
     """"building" if another process holds the engine's lock, otherwise ``state_of(verdict)``."""
     verdict: Verdict

@@ -32,6 +32,7 @@ class FileStamp(NamedTuple):
     ctime_ns: int
     """Last change of content or metadata, nanoseconds since the epoch."""
     inode: int
+    """The file's number in its file system; a file renamed over the path has another."""
 
     @classmethod
     def of(cls, status: os.stat_result) -> FileStamp:
@@ -52,15 +53,14 @@ class FileStamp(NamedTuple):
 
 
 class FileDigest(NamedTuple):
-    """A file's SHA-256 in hex, and the stamp that the file had while it was read.
-
-    ``reusable_later``: the file had been unchanged for 2 s, so an equal stamp later means equal bytes. If false,
-    use the digest once and read the file again. Ask ``is_of`` before a digest is used a second time.
-    """
+    """A file's digest and stamp. Check ``is_of`` before using a digest a second time."""
 
     sha256: str
+    """Of the file's bytes, in hex."""
     stamp: FileStamp
+    """The file's stamp while it was read."""
     reusable_later: bool
+    """The file had been unchanged for 2 s, so an equal stamp later means equal bytes. If false, use the digest once."""
 
     def is_of(self, stamp: FileStamp) -> bool:
         """Whether a file at the same path that has this stamp now still has this digest."""

@@ -53,6 +53,7 @@ class EngineName:
     """The fields of an engine's file name, each in the grammar of the schema."""
 
     model_name: str
+    """At most 128 characters."""
     sm: str
     """Compute capability without the dot: 87; of an RTX engine, its targets: 75.89 or 80+."""
     jp: str

@@ -58,6 +58,7 @@ class FileDigests:
     size: int
     """In bytes."""
     pieces: PieceDigests
+    """The digests of the file's pieces."""
 
 
 #: For each path in use by ``listening``, the digests of the files published there since.

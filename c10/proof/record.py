@@ -54,7 +54,9 @@ class BuildRecord:
     finished_on: str
     """End of the build, in ISO 8601."""
     c10_version: str = __version__
+    """Version of the c10 that built the engine."""
     python_version: str = sys.version.split(maxsplit=1)[0]
+    """Version of the Python that ran c10."""
     power_mode: str | None = None
     """HostCapabilities.power_mode during the build; None if unknown."""
     network: NetworkReport | None = None
