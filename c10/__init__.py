@@ -18,6 +18,7 @@ _HOMES = {
     "c10.conversion.report": ("KeptNodes", "NetworkReport"),
     "c10.conversion.result": ("ConversionResult", "KeptNode"),
     "c10.corpus.config": ("BackboneConfig", "C10ProvisioningConfig", "ImageConfig", "build_backbone_specs"),
+    "c10.corpus.runtimes": ("RuntimeChoice",),
     "c10.corpus.spec": (
         "BackboneSpec",
         "BuildConfig",
@@ -25,7 +26,6 @@ _HOMES = {
         "HardwareCompatibility",
         "OptimizationProfile",
         "Precision",
-        "RuntimeChoice",
         "Shape",
         "ShapeRange",
     ),

@@ -10,13 +10,13 @@ from c10.corpus.config import BackboneConfig as BackboneConfig
 from c10.corpus.config import C10ProvisioningConfig as C10ProvisioningConfig
 from c10.corpus.config import ImageConfig as ImageConfig
 from c10.corpus.config import build_backbone_specs as build_backbone_specs
+from c10.corpus.runtimes import RuntimeChoice as RuntimeChoice
 from c10.corpus.spec import BackboneSpec as BackboneSpec
 from c10.corpus.spec import BuildConfig as BuildConfig
 from c10.corpus.spec import BuildOptions as BuildOptions
 from c10.corpus.spec import HardwareCompatibility as HardwareCompatibility
 from c10.corpus.spec import OptimizationProfile as OptimizationProfile
 from c10.corpus.spec import Precision as Precision
-from c10.corpus.spec import RuntimeChoice as RuntimeChoice
 from c10.corpus.spec import Shape as Shape
 from c10.corpus.spec import ShapeRange as ShapeRange
 from c10.errors import BuildKeyMismatchError as BuildKeyMismatchError

@@ -16,7 +16,7 @@ from c10 import BackboneSpec, BuildConfig, EngineCacheEntry, HostCapabilities
 from c10.building.build import build_engine
 from c10.conversion.report import NetworkReport
 from c10.corpus.revisions import CONFIGURE_REVISIONS, CONVERTER_REVISION
-from c10.corpus.spec import RuntimeKind
+from c10.corpus.runtimes import RuntimeKind
 from c10.corpus.target import EngineTarget, engine_target
 from c10.files.digest import FileDigest, digest_file
 from c10.proof.record import read_record

@@ -20,6 +20,7 @@ from c10.building.sign import open_signing_key, publish_signature
 from c10.console import events
 from c10.console.progress import CHANNEL
 from c10.conversion.report import NetworkReport
+from c10.corpus.runtimes import RUNTIME_OF
 from c10.corpus.target import EngineTarget
 from c10.errors import C10Error, SourceError
 from c10.files.locks import held, lock_path
@@ -178,8 +179,8 @@ def _tell_what_is_left(target: EngineTarget, refusal: Refusal, error: C10Error) 
 
 @contextmanager
 def _device(target: EngineTarget) -> Iterator[None]:
-    """Hold the GPU for the block where the builder measures on it; TensorRT-RTX does not."""
-    if target.runtime == "rtx":
+    """Hold the GPU for the block where the builder measures on it."""
+    if not RUNTIME_OF[target.runtime].on_device:
         yield
         return
     with device_held(_say_waiting(target)):

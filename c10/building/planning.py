@@ -17,6 +17,7 @@ from c10.cache.inventory import StoredEngine
 from c10.cache.reading import cache_inventories, is_missing
 from c10.console.text import count
 from c10.corpus.config import C10ProvisioningConfig
+from c10.corpus.runtimes import RUNTIME_OF
 from c10.corpus.target import EngineTarget
 from c10.errors import ConfigError, RecordError, SourceError
 from c10.files.digest import FileDigest, digest_file, open_regular
@@ -203,12 +204,12 @@ def describe_host(targets: Iterable[EngineTarget]) -> str:
     target = next(iter(targets), None)
     if target is None:
         return "any host"
-    host = target.host
-    if target.runtime == "rtx":
+    host, row = target.host, RUNTIME_OF[target.runtime]
+    if not row.on_device:
         machine = f"{host.os} {host.machine}, " if host.os and host.machine else ""
-        return f"{machine}TensorRT-RTX {target.runtime_version}"
+        return f"{machine}{row.product} {target.runtime_version}"
     jetpack = "" if host.jp == "none" else f", JetPack {host.jp}"
     if host.jp.startswith("l4t"):
         jetpack = f", L4T {host.jp.removeprefix('l4t')}"
     device = f"{host.device_name} " if host.device_name else ""
-    return f"{device}sm{host.sm}{jetpack}, TensorRT {target.runtime_version}"
+    return f"{device}sm{host.sm}{jetpack}, {row.product} {target.runtime_version}"

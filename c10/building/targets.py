@@ -11,7 +11,8 @@ from pathlib import Path
 
 from c10.console import events
 from c10.corpus.config import C10ProvisioningConfig, build_backbone_specs
-from c10.corpus.spec import BackboneSpec, Precision, RuntimeChoice, RuntimeKind
+from c10.corpus.runtimes import KIND_OF_WORD, RUNTIME_OF, RuntimeChoice, RuntimeKind
+from c10.corpus.spec import BackboneSpec, Precision
 from c10.corpus.target import EngineTarget, engine_target
 from c10.host import HostCapabilities, probe_host
 from c10.runtimes.protocol import CompileEngineCallable
@@ -101,14 +102,14 @@ def _kind_and_host(
 def _kind_of(runtime: CompileEngineCallable, choice: RuntimeChoice, host: HostCapabilities) -> RuntimeKind:
     """Return the kind that an injected runtime states itself, otherwise the configuration, otherwise the host."""
     said = getattr(runtime, "kind", None)
-    if said in {"trt", "rtx"}:
-        return "rtx" if said == "rtx" else "trt"
+    if isinstance(said, str) and said in RUNTIME_OF:
+        return RUNTIME_OF[said].kind
     if choice != "auto":
-        return "rtx" if choice == "tensorrt_rtx" else "trt"
+        return KIND_OF_WORD[choice]
     return "trt" if host.tensorrt_version is not None else "rtx"
 
 
 def _warn_of_small_memory(target: EngineTarget) -> None:
     memory, workspace = target.host.memory_mb, target.build_config.workspace_mb
-    if target.runtime == "trt" and memory is not None and memory < 2 * workspace:
+    if RUNTIME_OF[target.runtime].on_device and memory is not None and memory < 2 * workspace:
         events.workspace_large(target, memory)

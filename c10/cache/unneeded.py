@@ -11,6 +11,7 @@ from typing import Final
 
 from c10.cache.inventory import Inventory, StoredEngine, engine_files
 from c10.cache.reading import is_missing
+from c10.corpus.runtimes import RUNTIME_OF
 from c10.corpus.target import EngineTarget
 from c10.errors import PublishError, RecordError
 from c10.files.locks import reserved
@@ -93,7 +94,7 @@ def delete(item: Unneeded) -> str:
 def _reason(name: EngineName, wanted: Sequence[EngineName]) -> tuple[str, str]:
     if not any(_host(name) == _host(other) for other in wanted):
         jetpack = "" if name.jp == "none" else f", JetPack {name.jp}"
-        product = "TensorRT-RTX" if name.runtime == "rtx" else "TensorRT"
+        product = RUNTIME_OF[name.runtime].product
         return "other_host", f"another host: sm{name.sm}{jetpack}, {product} {name.trt}"
     same_model = [other for other in wanted if other.model_name == name.model_name]
     if not same_model:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from c10.corpus.build_options import CONVERSIONS, REPLACED_KEYS, build_options, check_conversion
+from c10.corpus.runtimes import RUNTIME_WORDS, RuntimeChoice
 from c10.corpus.spec import (
     DEFAULT_INPUT_NAME,
     DEFAULT_PRECISION,
@@ -22,7 +23,6 @@ from c10.corpus.spec import (
     BuildOptions,
     OptimizationProfile,
     Precision,
-    RuntimeChoice,
     Shape,
     ShapeRange,
 )
@@ -40,7 +40,6 @@ else:
     import tomli as tomllib
 
 DEFAULT_CONFIG: Final = "backbones.toml"
-_RUNTIMES: Final = ("auto", "tensorrt", "tensorrt_rtx")
 _BUILDERS: Final = ("auto", "docker", "podman", "buildah", "none")
 #: Host, path and tag as docker, podman and buildah take them; a digest is not a name to give.
 _IMAGE_NAME: Final = re.compile(r"[a-z0-9]+(?:[._:/-]+[a-z0-9]+)*(?::[A-Za-z0-9_][A-Za-z0-9_.-]{0,127})?")
@@ -109,7 +108,7 @@ class C10ProvisioningConfig:
         config = cls(
             backbones=tuple(b for t in table.tables("backbones") if (b := _backbone(t, precision)) is not None),
             cache_root=_cache_root(table, folder),
-            runtime=table.choice("runtime", _RUNTIMES, "auto"),
+            runtime=table.choice("runtime", RUNTIME_WORDS, "auto"),
             precision=precision,
             workspace_mb=table.positive("workspace_mb", DEFAULT_WORKSPACE_MB),
             jetpack=table.text("jetpack", None),

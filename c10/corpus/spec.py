@@ -11,8 +11,6 @@ from pathlib import Path
 from typing import Final, Literal
 
 Precision = Literal["fp32", "fp16", "bf16", "int8", "fp8"]
-RuntimeChoice = Literal["auto", "tensorrt", "tensorrt_rtx"]
-RuntimeKind = Literal["trt", "rtx"]
 Conversion = Literal["auto", "always", "never"]
 HardwareCompatibility = Literal["none", "ampere_plus", "same_compute_capability"]
 Shape = tuple[int, ...]

@@ -8,13 +8,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+from c10.corpus.runtimes import RUNTIME_OF, RuntimeKind
 from c10.corpus.spec import (
     DEFAULT_PRECISION,
     DEFAULT_WORKSPACE_MB,
     BackboneSpec,
     BuildConfig,
     Precision,
-    RuntimeKind,
 )
 from c10.errors import ConfigError, HostProbeError, InvalidEngineNameError
 from c10.files.naming import EngineFilenameSchema, record_path, signature_path
@@ -94,7 +94,7 @@ def engine_target(
         name = EngineFilenameSchema.build(
             model_name=spec.model_name,
             sm=_sm(config, host, runtime),
-            jp="none" if runtime == "rtx" else host.jp,
+            jp=host.jp if RUNTIME_OF[runtime].on_device else "none",
             trt=".".join(runtime_version(runtime, host).split(".")[:2]),
             precision=config.precision,
             runtime=runtime,
@@ -122,15 +122,15 @@ def expand_cache_root(cache_root: Path, host: HostCapabilities) -> Path:
 
 def runtime_version(runtime: RuntimeKind, host: HostCapabilities) -> str:
     """Return the full version of that TensorRT on that host; raise HostProbeError where it has none."""
-    version = host.rtx_version if runtime == "rtx" else host.tensorrt_version
+    row = RUNTIME_OF[runtime]
+    version: str | None = getattr(host, row.version_fact)
     if version is None:
-        product = "TensorRT-RTX" if runtime == "rtx" else "TensorRT"
-        raise HostProbeError(f"host: expected {product}, found none")
+        raise HostProbeError(f"host: expected {row.product}, found none")
     return version
 
 
 def _sm(config: BuildConfig, host: HostCapabilities, runtime: RuntimeKind) -> str:
-    if runtime == "rtx":
+    if not RUNTIME_OF[runtime].on_device:
         return ".".join(config.options.compute_capabilities) or RTX_DEFAULT_SM
     if host.sm is None:
         raise HostProbeError(

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, Final
 
+from c10.corpus.runtimes import RUNTIME_OF
 from c10.files.naming import EngineFilenameSchema
 from c10.host.capabilities import HostCapabilities
 from c10.proof.definition import recorded_options
@@ -36,7 +37,7 @@ def _contradictions(record: BuildRecord, host: HostCapabilities) -> Iterator[Dif
     options = recorded_options(record.definition)
     built: dict[str, Any] = record.definition["internalParameters"]
     version = str(built["runtime"]["version"])
-    here = host.rtx_version if name.runtime == "rtx" else host.tensorrt_version
+    here: str | None = getattr(host, RUNTIME_OF[name.runtime].version_fact)
     if here is not None and not _loads(version, here, newer=options["version_compatible"] is True):
         yield Difference("runtime.version", version, here)
     if host.sm is not None and not _covers(name.sm, host.sm):

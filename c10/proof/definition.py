@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from c10.corpus.revisions import CONFIGURE_REVISIONS, CONVERTER_REVISION
+from c10.corpus.runtimes import RUNTIME_OF
 from c10.corpus.spec import BUILD_OPTIONS, BuildOptions, OptimizationProfile
 from c10.corpus.target import EngineTarget
 from c10.files.onnx_files import external_data_files
@@ -163,7 +164,7 @@ def _runtime(target: EngineTarget, *, converted: bool) -> dict[str, str | int | 
     return {
         "name": target.runtime,
         "version": target.runtime_version,
-        "onnx_parser": target.runtime_version if target.runtime == "rtx" else target.host.onnx_parser,
+        "onnx_parser": target.runtime_version if RUNTIME_OF[target.runtime].own_parser else target.host.onnx_parser,
         "converter": f"c10/{CONVERTER_REVISION}" if converted else None,
         "onnx": installed_version("onnx") if converted else None,
         "configure": CONFIGURE_REVISIONS[target.runtime],

@@ -20,7 +20,8 @@ from pathlib import Path
 from typing import IO, Any, Final
 
 from c10.conversion.report import NetworkReport
-from c10.corpus.spec import BuildConfig, RuntimeKind
+from c10.corpus.runtimes import RUNTIME_OF, RuntimeKind
+from c10.corpus.spec import BuildConfig
 from c10.corpus.target import runtime_version
 from c10.errors import EngineBuildError
 from c10.files.pieces import PieceDigests
@@ -61,7 +62,7 @@ class IsolatedRuntime:
         Raises EngineBuildError (also where the child died: with the signal, its last messages and its peak
         memory), PublishError, SourceError, ConfigError (keep_fp32 names what the network has not).
         """
-        timing = self.kind == "trt" and build_config.options.timing_cache
+        timing = RUNTIME_OF[self.kind].on_device and build_config.options.timing_cache
         job = CompileJob(
             runtime=self.kind,
             version=runtime_version(self.kind, self.host),

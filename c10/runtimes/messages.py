@@ -12,7 +12,8 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, TextIO
 
-from c10.corpus.spec import BuildConfig, BuildOptions, OptimizationProfile, RuntimeKind, ShapeRange
+from c10.corpus.runtimes import RuntimeKind
+from c10.corpus.spec import BuildConfig, BuildOptions, OptimizationProfile, ShapeRange
 from c10.errors import CalibrationCacheError, ConfigError, EngineBuildError, PublishError, SourceError
 from c10.runtimes.protocol import BuildProgress
 

@@ -10,7 +10,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from c10.corpus.spec import BuildConfig, RuntimeKind
+from c10.corpus.runtimes import RuntimeKind
+from c10.corpus.spec import BuildConfig
 from c10.errors import EngineBuildError
 
 Generation = Literal["TensorRT 10.x", "TensorRT 11.x", "TensorRT-RTX"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from c10.corpus.spec import RuntimeChoice, RuntimeKind
+from c10.corpus.runtimes import RUNTIME_OF, RuntimeChoice, RuntimeKind
 from c10.errors import HostProbeError
 from c10.host import HostCapabilities, probe_host
 from c10.host.jetpack import tegra_chip
@@ -46,7 +46,7 @@ def builtin_runtime(kind: RuntimeKind, host: HostCapabilities) -> IsolatedRuntim
     """
     from c10.runtimes.isolated import IsolatedRuntime  # a warm run compiles nothing
 
-    if kind == "trt":
+    if RUNTIME_OF[kind].on_device:
         _refuse_foreign(host)
     return IsolatedRuntime(kind, host)
 

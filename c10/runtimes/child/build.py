@@ -12,6 +12,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from c10.conversion.report import NetworkReport
+from c10.corpus.runtimes import RUNTIME_OF
 from c10.errors import EngineBuildError
 from c10.files.pieces import FileDigests, listening
 from c10.files.sidecar import Sha256Sidecar
@@ -51,7 +52,7 @@ def build_engine(job: CompileJob, messages: MessageStream) -> tuple[FileDigests,
 
 
 def _import_compiler(job: CompileJob) -> Any:
-    name = "tensorrt_rtx" if job.runtime == "rtx" else "tensorrt"
+    name = RUNTIME_OF[job.runtime].word
     try:
         trt = importlib.import_module(name)
     except ImportError as error:
@@ -122,7 +123,7 @@ class _Build:
         return memory
 
     def _load_plugins(self) -> None:
-        if self._job.runtime == "rtx":
+        if not RUNTIME_OF[self._job.runtime].loads_plugins:
             return
         self._trt.init_libnvinfer_plugins(self._logger, "")
         for library in self._job.build_config.options.plugins:
