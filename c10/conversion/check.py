@@ -1,4 +1,4 @@
-"""Is a model valid ONNX? The full checker, with type inference, on the model without its weights."""
+"""Checks whether a model is valid ONNX, with type inference and without reading its weights."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from c10.conversion.model import PLACE, Model
 
 
 def problem_of(model: Model) -> str:
-    """Return what `onnx.checker` says against a model, types of all values included; "" if it is valid.
+    """Return the error that `onnx.checker` reports for a model, with type inference; "" if the model is valid.
 
-    The weights are left out: the checker looks at their types and shapes and never at their values.
+    The weights are left out: the checker reads their types and shapes only.
     """
     import onnx
 
     with tempfile.TemporaryDirectory(prefix="c10-") as folder:
         path = Path(folder, "model.onnx")
-        Path(folder, PLACE).touch()  # the checker asks whether external data is there
+        Path(folder, PLACE).touch()  # the checker requires the file of the external data to exist
         path.write_bytes(model.proto.SerializeToString())
         try:
             onnx.checker.check_model(str(path), full_check=True)

@@ -1,4 +1,4 @@
-"""The constants of a flattened model, and which of them 16 bits hold."""
+"""The constants of a flattened model, and which of them fit into 16 bits."""
 
 from __future__ import annotations
 
@@ -16,10 +16,13 @@ if TYPE_CHECKING:
 
 
 class Constants:
-    """The initializers that no application can replace, by name."""
+    """The constants of a flattened model: the initializers that an application cannot override.
+
+    ``tensors``: their tensors by name.
+    """
 
     def __init__(self, model: Model, precision: HalfPrecision) -> None:
-        """``precision`` is the one that constants may be given."""
+        """``precision`` is the type into which the constants are to fit."""
         self._model = model
         self._precision: HalfPrecision = precision
         self._misfits: dict[tuple[str, int], str] = {}
@@ -29,7 +32,7 @@ class Constants:
             self.tensors |= {tensor.name: tensor for tensor in graph.initializer if tensor.name not in replaceable}
 
     def misfit(self, node: onnx.NodeProto, index: int) -> str:
-        """Say why the constant at an input of a node cannot be of 16 bits; "" if it can, or if it is no constant."""
+        """Return why the constant at an input of a node does not fit; "" if it fits or is not a constant."""
         from onnx import TensorProto
 
         tensor = self.tensors.get(node.input[index])
@@ -43,11 +46,11 @@ class Constants:
         return self._misfits[key]
 
     def is_tiny(self, name: str) -> bool:
-        """Whether a constant has values that 16 bits would lose for being too near to 0."""
+        """Whether a constant for which ``misfit`` was called has values too near to 0 for 16 bits."""
         return any(TOO_SMALL in self._misfits.get((name, bound), "") for bound in (-1, 0, 1))
 
     def attribute_misfit(self, node: onnx.NodeProto) -> str:
-        """Say which attribute of a node 16 bits do not hold; "" if they hold all."""
+        """Return why an attribute of a node does not fit; "" if all attributes fit."""
         import numpy as np
         from onnx import AttributeProto
 
@@ -66,14 +69,14 @@ class Constants:
         return ""
 
     def is_offset(self, name: str) -> bool:
-        """Whether a small constant is so large that adding it in 16 bits costs whole numbers."""
+        """Whether a constant of few elements is so large that adding it in 16 bits loses integers."""
         values = self.small(name)
         if values is None or values.dtype.kind != "f":
             return False
         return bool((abs(values) >= WHOLE_MAX[self._precision]).any())
 
     def small(self, name: str) -> np.ndarray[Any, Any] | None:
-        """Return the values of a small constant; None for another value."""
+        """Return the values of a constant of at most SMALL_CONSTANT elements; None for anything else."""
         from onnx import numpy_helper
 
         tensor = self.tensors.get(name)

@@ -1,4 +1,4 @@
-"""`convert_network`: an ONNX file in, the ONNX that a strongly typed TensorRT would be given out."""
+"""`convert_network` writes the ONNX that a build would give to a strongly typed TensorRT."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ def convert_network(
 ) -> ConversionResult:
     """Write the network of ``onnx_path`` in ``precision`` to ``output_path``, as a build would give it to TensorRT.
 
-    Inputs and outputs keep their names and types. What ``precision`` cannot hold stays fp32, and so do the nodes that
-    ``keep_fp32`` names by operator type or by a pattern of their name (as in `fnmatch`). Values of other types are left
-    alone. ``output_path`` is replaced atomically, also where nothing is converted; weights of more than 1 GiB go to
-    ``<output_path>.data`` beside it. Needs the package onnx.
+    Inputs and outputs keep their names and types. Values that do not fit into ``precision`` stay fp32, and so do the
+    nodes that ``keep_fp32`` names by operator type or by a pattern of their name (as in `fnmatch`). Values of other
+    types do not change. ``output_path`` is replaced atomically, even if nothing is converted; weights of more than
+    1 GiB go to ``<output_path>.data`` beside it. Needs the package onnx.
 
-    Raises SourceError for a file that cannot be read, EngineBuildError for one that is no ONNX, PublishError if the
-    result cannot be written, and ConfigError for an unknown precision and for an entry of ``keep_fp32`` that names no
-    node.
+    Raises SourceError if the file cannot be read, EngineBuildError if it is not ONNX or if the conversion made a valid
+    model invalid, PublishError if the result cannot be written, and ConfigError for an unknown precision and for an
+    entry of ``keep_fp32`` that matches no node.
     """
     from c10.conversion.check import problem_of
     from c10.conversion.flatten import flatten
@@ -36,7 +36,7 @@ def convert_network(
     if precision not in {"fp16", "bf16"}:
         raise ConfigError(f"convert_network: precision: expected fp16 or bf16, got {precision!r}")
     if isinstance(keep_fp32, str):
-        raise ConfigError(f"convert_network: keep_fp32: expected several strings, got one: {keep_fp32!r}")
+        raise ConfigError(f"convert_network: keep_fp32: expected a sequence of strings, got one string: {keep_fp32!r}")
     onnx_path, output_path = Path(onnx_path), Path(output_path)
     model = read_model(onnx_path)
     original = copy_of(model.proto)
@@ -54,9 +54,9 @@ def convert_network(
 
 
 def convert(model: Model, precision: HalfPrecision, keep_fp32: Sequence[str], *, where: Path) -> ConversionResult:
-    """Convert a flattened model of fp32 in place.
+    """Convert a flattened fp32 model in place; return what was converted.
 
-    Raises ConfigError for an entry of ``keep_fp32`` that names no node of it.
+    ``where``: the path of the model, for messages. Raises ConfigError if an entry of ``keep_fp32`` matches no node.
     """
     from c10.conversion.opset import raise_opset
     from c10.conversion.plan import make_plan, unmatched
@@ -67,7 +67,7 @@ def convert(model: Model, precision: HalfPrecision, keep_fp32: Sequence[str], *,
     if strangers := unmatched(plan.steps, keep_fp32):
         raise ConfigError(
             f"{where}: keep_fp32: expected operator types and node names of this network, got {', '.join(strangers)}",
-            remedy="Correct or remove them; a pattern such as '/encoder/*' names all nodes that begin so.",
+            remedy="Correct or remove them; '/encoder/*' matches every node whose name begins with /encoder/.",
         )
     result = ConversionResult(
         converted=plan.converts,
@@ -81,11 +81,14 @@ def convert(model: Model, precision: HalfPrecision, keep_fp32: Sequence[str], *,
 
 
 def refuse_invalid(model: Model, onnx_path: Path, change: str) -> None:
-    """Raise EngineBuildError if a model is not valid ONNX that was valid before c10's ``change``."""
+    """Raise EngineBuildError if a model is not valid ONNX. For models that were valid before c10 changed them.
+
+    ``change``: what c10 did to the model, for the message.
+    """
     from c10.conversion.check import problem_of
 
     if problem := problem_of(model):
         raise EngineBuildError(
             f"{onnx_path}: {change}: expected c10 to keep a valid model valid, got: {problem}",
-            remedy='This is a fault of c10 and not of the model: please report it. Use precision = "fp32" meanwhile.',
+            remedy='This is a defect of c10, not of the model: please report it. Until then use precision = "fp32".',
         )

@@ -1,7 +1,8 @@
-"""Placeholder names of free dimensions: exporters write one name for dimensions that have nothing in common.
+"""Renames free dimensions that share a placeholder name, which some exporters write for unrelated dimensions.
 
-TensorRT takes dimensions of one name as equal, so a model whose every free dimension is called ``?`` (Paddle2ONNX) can
-be built for no shape in which they differ. Source: NVIDIA, "Working with Dynamic Shapes", "Named Dimensions".
+TensorRT treats dimensions of one name as equal, so a model in which every free dimension is called ``?`` (Paddle2ONNX)
+could only be built for shapes in which all of them are equal. Source: NVIDIA, "Working with Dynamic Shapes", "Named
+Dimensions".
 """
 
 from __future__ import annotations
@@ -14,17 +15,17 @@ from c10.corpus.spec import OptimizationProfile, ShapeRange
 if TYPE_CHECKING:
     import onnx
 
-#: Names that say that nobody knew one: Paddle2ONNX's ``?``, Python's ``None``, tf2onnx's ``unk__12``.
+#: Written by exporters that do not know a dimension's name: Paddle2ONNX's ``?``, Python's ``None``, tf2onnx's ``unk__12``.
 _PLACEHOLDER: Final = re.compile(r"\?|None|unk__\d+")
 
 _Bounds = tuple[int, int, int]
 
 
 def set_placeholders_apart(proto: onnx.ModelProto, profiles: tuple[OptimizationProfile, ...]) -> tuple[str, ...]:
-    """Give dimensions that share a placeholder a name each, if a profile wants them to differ.
+    """Give dimensions that share a placeholder a name each, if a profile gives them different sizes.
 
-    Returns the placeholders that were replaced. Names that mean something are left, and so are placeholders that the
-    profiles do not contradict.
+    Returns the placeholders that were replaced; () if there are none. Other names do not change, nor do placeholders
+    that the profiles do not contradict.
     """
     placeholders = tuple(sorted(_contradicted(proto.graph, profiles)))
     number = 0
@@ -37,6 +38,7 @@ def set_placeholders_apart(proto: onnx.ModelProto, profiles: tuple[OptimizationP
 
 
 def _contradicted(graph: onnx.GraphProto, profiles: tuple[OptimizationProfile, ...]) -> set[str]:
+    """Return the placeholders of which a profile gives two dimensions different sizes."""
     found: set[str] = set()
     for profile in profiles:
         shapes = dict(profile.inputs)

@@ -1,7 +1,7 @@
-"""A model in which every value has a name of its own, and no function is left.
+"""Flattens a model: functions are inlined, and every value gets a unique name.
 
-In ONNX a body (of If, Loop or Scan) sees the names of the graphs around it and may use one of them again for a value of
-its own. Here such a value is renamed, so that later steps need one dictionary for all scopes.
+In ONNX a body (of If, Loop or Scan) sees the names of the enclosing graphs and may reuse one of them for a value of its
+own. Such values are renamed, so that one dictionary is enough for all scopes in later steps.
 Source: https://onnx.ai/onnx/repo-docs/IR.html, "Names Within a Graph".
 """
 
@@ -15,20 +15,20 @@ from c10.conversion.model import bodies_of, graphs_of
 if TYPE_CHECKING:
     import onnx
 
-#: The first IR version in which an initializer need not be an input too. Source: onnx.proto, enum Version.
+#: The first IR version in which an initializer need not be an input as well. Source: onnx.proto, enum Version.
 _FREE_INITIALIZERS: Final = 4
 
 
 class Names:
-    """Gives out names that no value has."""
+    """Generates names that no value of a graph has."""
 
     def __init__(self, graph: onnx.GraphProto) -> None:
-        """Take the names of ``graph`` and of all graphs inside it."""
+        """Collect the names in ``graph`` and in all graphs inside it."""
         self._used = {name for inner in graphs_of(graph) for name in _defined(inner)}
         self._next = 0
 
     def new(self, like: str) -> str:
-        """Return ``like`` or, if a value has that name, one that begins with it."""
+        """Return ``like`` if no value has that name; otherwise an unused name that begins with it."""
         name = like
         while name in self._used:
             self._next += 1
@@ -38,9 +38,9 @@ class Names:
 
 
 def flatten(proto: onnx.ModelProto) -> onnx.ModelProto:
-    """Return the model with functions inlined and values renamed where a name has two; ``proto`` may be changed.
+    """Return the model with its functions inlined and a unique name for every value; ``proto`` may be changed.
 
-    The names of the model's inputs and outputs stay.
+    The names of the model's inputs and outputs stay. Constant nodes of fp32 become initializers.
     """
     import onnx.inliner
 
@@ -55,12 +55,12 @@ def flatten(proto: onnx.ModelProto) -> onnx.ModelProto:
 
 
 def overridable(graph: onnx.GraphProto) -> set[str]:
-    """Return the initializers that are inputs too: an application may give them other values."""
+    """Return the names of the initializers that are inputs as well: an application may override their values."""
     return {tensor.name for tensor in graph.initializer} & {value.name for value in graph.input}
 
 
 def _make_initializers_constant(proto: onnx.ModelProto) -> None:
-    """Before IR 4 every initializer had to be an input as well; no runtime lets an application replace it."""
+    """Remove initializers from the inputs before IR 4: each had to be one, but no runtime lets it be overridden."""
     if proto.ir_version >= _FREE_INITIALIZERS:
         return
     proto.ir_version = _FREE_INITIALIZERS
@@ -72,7 +72,7 @@ def _make_initializers_constant(proto: onnx.ModelProto) -> None:
 
 
 def _write_out_conditions(main: onnx.GraphProto) -> None:
-    """Give loops without a condition the one that ONNX has them take, true: TensorRT takes no body that reads none."""
+    """Write out ONNX's default for a loop without a condition, true: TensorRT rejects such a loop otherwise."""
     from onnx import TensorProto, helper
 
     name = Names(main).new("c10_true")
@@ -84,7 +84,7 @@ def _write_out_conditions(main: onnx.GraphProto) -> None:
 
 
 def _rename(graph: onnx.GraphProto, names: Names, scope: ChainMap[str, str], taken: set[str]) -> None:
-    """Rename what an earlier graph has defined; ``taken`` are the names of the graphs so far."""
+    """Rename values whose name an earlier graph defined; ``taken`` are the names in the graphs so far."""
     own = scope.maps[0]
 
     def define(name: str) -> str:
@@ -109,7 +109,7 @@ def _rename(graph: onnx.GraphProto, names: Names, scope: ChainMap[str, str], tak
 
 
 def _lift_constants(graph: onnx.GraphProto, main: onnx.GraphProto) -> None:
-    """Make Constant nodes of fp32 initializers of the main graph, which every body sees."""
+    """Turn Constant nodes of fp32 into initializers of the main graph, which are visible in every body."""
     outputs = {value.name for value in graph.output}
     rest = []
     for node in graph.node:

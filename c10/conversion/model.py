@@ -1,8 +1,9 @@
-"""An ONNX model as a small skeleton, and its weights beside it.
+"""An ONNX model as a small skeleton, with its weights held outside it.
 
-Inference, inlining and the checker copy and serialize whole models, and protobuf ends at 2 GiB. So every tensor of more
-than `INLINE_MAX` bytes is taken out of the model when it is read and put back when it is written. In between the model
-is kilobytes, whatever its weights are; a tensor that was taken out is marked as external data at `PLACE`.
+Inference, inlining and the checker copy and serialize whole models, and a protobuf message is limited to 2 GiB. So
+every tensor of more than `INLINE_MAX` bytes is taken out of the model when it is read, and put back when it is written.
+In between, the model is kilobytes, however large its weights are; a tensor that was taken out is marked as external
+data at `PLACE`.
 """
 
 from __future__ import annotations
@@ -16,14 +17,17 @@ if TYPE_CHECKING:
 
 #: Returns the size in bytes of a tensor's external data, and a function that reads it.
 ExternalData = Callable[["onnx.TensorProto"], tuple[int, Callable[[], bytes]]]
-#: Bytes. Small tensors stay in the model: inference reads shapes and axes out of them.
+#: Bytes. Smaller tensors stay in the model, because inference reads shapes and axes from them.
 INLINE_MAX: Final = 1024
-#: The location of a tensor's values while they are outside of the model; ``offset`` is their number.
+#: The external-data location of tensors that were taken out; ``offset`` is then the index of their bytes.
 PLACE: Final = "c10-weights"
 
 
 class Model:
-    """A model without its large tensors (``proto``), and their bytes."""
+    """A model whose large tensors are held outside its protobuf message.
+
+    ``proto``: the model without these tensors' values. A step may replace it.
+    """
 
     def __init__(self, proto: onnx.ModelProto, external_data: ExternalData) -> None:
         """Take the weights out of ``proto``. Raises what ``external_data`` raises."""
@@ -33,7 +37,7 @@ class Model:
             self._take_out(tensor, external_data)
 
     def floats(self, tensor: onnx.TensorProto) -> np.ndarray[Any, Any]:
-        """Return the values of a tensor of fp32."""
+        """Return the values of an fp32 tensor, in its shape."""
         import numpy as np
         from onnx import numpy_helper
 
@@ -43,12 +47,12 @@ class Model:
         return np.frombuffer(content, np.float32).reshape(tuple(tensor.dims))
 
     def content(self, tensor: onnx.TensorProto) -> bytes | None:
-        """Return the bytes that were taken out of a tensor; None if it has its own."""
+        """Return the bytes that were taken out of a tensor; None if the tensor holds its values itself."""
         place = place_of(tensor)
         return None if place is None else self._weights[place]()
 
     def set_content(self, tensor: onnx.TensorProto, data_type: int, content: bytes) -> None:
-        """Give a tensor another type and other values, as bytes in ONNX's little-endian form."""
+        """Replace type and values of a tensor; ``content`` is in the little-endian form of ONNX's raw_data."""
         header = _header(tensor, data_type)
         tensor.CopyFrom(header)
         if len(content) <= INLINE_MAX:
@@ -82,14 +86,14 @@ class Model:
 
 
 def copy_of(proto: onnx.ModelProto) -> onnx.ModelProto:
-    """Return a copy of a model; without its weights that is a matter of kilobytes."""
+    """Return a copy of a model's message, which is kilobytes because the weights are outside it."""
     copy = type(proto)()
     copy.CopyFrom(proto)
     return copy
 
 
 def place_of(tensor: onnx.TensorProto) -> int | None:
-    """Return the number of the weights that were taken out of a tensor; None if it has its own."""
+    """Return the index of the bytes that were taken out of a tensor; None if the tensor holds its values itself."""
     if not tensor.external_data:
         return None
     entries = {entry.key: entry.value for entry in tensor.external_data}
@@ -105,7 +109,7 @@ def graphs_of(graph: onnx.GraphProto) -> Iterator[onnx.GraphProto]:
 
 
 def bodies_of(node: onnx.NodeProto) -> Iterator[onnx.GraphProto]:
-    """Yield the graphs that a node's attributes hold."""
+    """Yield the graphs in a node's attributes."""
     for attribute in node.attribute:
         if attribute.HasField("g"):
             yield attribute.g
@@ -113,7 +117,7 @@ def bodies_of(node: onnx.NodeProto) -> Iterator[onnx.GraphProto]:
 
 
 def tensors_of(proto: onnx.ModelProto) -> Iterator[onnx.TensorProto]:
-    """Yield every tensor of a model: initializers, and attributes of nodes, in functions and in training graphs too."""
+    """Yield every tensor of a model: initializers and attributes of nodes, also in functions and training graphs."""
     for info in proto.training_info:
         for graph in (info.initialization, info.algorithm):
             yield from _graph_tensors(graph)

@@ -1,4 +1,4 @@
-"""Raises a model's operator set where the precision needs a later one."""
+"""Raises the version of a model's operator set if the precision needs a later one."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from c10.conversion.model import Model, graphs_of
 from c10.conversion.result import HalfPrecision
 from c10.conversion.schema import opsets_of
 
-#: The operator set that a precision needs. fp16: from 6 on inference knows the type that Cast gives. bf16: from 22 on
-#: all arithmetic takes bfloat16. Source: ONNX's changelog of operators.
+#: The first operator set version that a precision can use. fp16: 6, from which inference knows the type that Cast
+#: returns. bf16: 22, from which all arithmetic admits bfloat16. Source: ONNX's changelog of operators.
 NEEDED: Final[dict[HalfPrecision, int]] = {"fp16": 6, "bf16": 22}
-#: Operators that onnx's converter takes over unchanged though their meaning changed. Measured with onnx 1.23.
+#: Operators that onnx's version converter copies unchanged although their meaning changed. Measured with onnx 1.23.
 MISREAD: Final = frozenset({"GroupNormalization", "Hardmax"})
 
 
 def raise_opset(model: Model, precision: HalfPrecision) -> None:
-    """Bring a flattened model to the operator set that its conversion needs, with onnx's own converter.
+    """Bring a flattened model to the operator set that its conversion needs, with onnx's version converter.
 
-    A model that cannot be brought there stays as it is, and so does what the operator set has no 16 bits for.
+    If that fails the model does not change, and operators that do not admit 16 bits in its version stay fp32.
     """
     import onnx.version_converter
 
@@ -33,7 +33,7 @@ def raise_opset(model: Model, precision: HalfPrecision) -> None:
         model.proto = onnx.version_converter.convert_version(before, wanted)
     except (RuntimeError, ValueError, onnx.version_converter.ConvertError, onnx.shape_inference.InferenceError):
         return
-    # The converter writes the shapes that it infers over the declared ones.
+    # The version converter overwrites the declared shapes with those that it infers.
     for after, declared in (
         (model.proto.graph.input, before.graph.input),
         (model.proto.graph.output, before.graph.output),
@@ -42,4 +42,4 @@ def raise_opset(model: Model, precision: HalfPrecision) -> None:
         after.extend(declared)
     if problem_of(model):
         model.proto = before
-    model.proto = flatten(model.proto)  # the converter's own constants may have one name in two bodies
+    model.proto = flatten(model.proto)  # the version converter may give constants in two bodies the same name

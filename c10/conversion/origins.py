@@ -1,4 +1,4 @@
-"""Where values come from that 16 bits do not hold."""
+"""Finds the nodes whose results may not fit into 16 bits."""
 
 from __future__ import annotations
 
@@ -14,27 +14,27 @@ from c10.conversion.steps import Step
 if TYPE_CHECKING:
     import onnx
 
-#: Operators that multiply by a constant and add up: with a constant out of range their result is out of range too.
+#: Operators that multiply by a constant and sum: if the constant is out of range, so is their result.
 _LINEAR = frozenset({"Conv", "ConvTranspose", "Einsum", "Gemm", "MatMul"})
 
 
 class Origin(NamedTuple):
-    """Why a value may not be held: ``words`` for a person, and whether it is ``counted``.
-
-    A counted value is a number of things, or has a constant's size: another constant can bring it back. A power of
-    unknown values is not.
-    """
+    """The reason why a value may not fit into 16 bits."""
 
     words: str
+    """The reason for a person: an operator, or the constant that does not fit."""
     counted: bool = True
+    """Whether the value is a count or as large as a constant, so that another constant can bring it back into range.
+    False for a power of unknown values."""
 
 
 def unheld_origin(  # noqa: PLR0911 - one line a reason
     step: Step, constants: Constants, types: Types, shapes: Shapes, roots: Mapping[str, str]
 ) -> Origin | None:
-    """Return why the result of a node may not be held by 16 bits, whatever it takes; None if it is held.
+    """Return why a node's result may not fit into 16 bits even if its inputs do; None if it fits.
 
-    A node that stays fp32 for the same reason is kept. ``roots``: what Identity nodes make other names of.
+    A node that has to compute in fp32 for that reason is also kept. ``roots``: for results that a node only copies,
+    reshapes or negates, the name of the original value.
     """
     if not step.outputs and not step.inputs:
         return None
@@ -67,17 +67,17 @@ def _wide_integers() -> frozenset[int]:
 
 
 def _is_short(step: Step, constants: Constants, shapes: Shapes) -> bool:
-    """Whether a reduction adds up no more than SHORT_AXIS elements."""
+    """Whether a reduction sums at most SHORT_AXIS elements."""
     shape = shapes.get(step.node.input[0])
     if shape is None:
         return False
-    axes = _axes(step.node, constants) or range(len(shape))  # unknown ones are at most all
+    axes = _axes(step.node, constants) or range(len(shape))  # if the axes are unknown, assume all
     lengths = [shape[axis] for axis in axes if -len(shape) <= axis < len(shape)]
     return None not in lengths and prod(length or 0 for length in lengths) <= policy.SHORT_AXIS
 
 
 def _axes(node: onnx.NodeProto, constants: Constants) -> tuple[int, ...] | None:
-    """Return the axes of a reduction, () for all; None if only the running network knows them."""
+    """Return the axes of a reduction; () for all, None if they are known only at run time."""
     for attribute in node.attribute:
         if attribute.name == "axes":
             return tuple(attribute.ints)

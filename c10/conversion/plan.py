@@ -1,4 +1,4 @@
-"""Decides which nodes of a flattened model compute in 16 bits, and says why the others do not."""
+"""Decides which nodes of a flattened model compute in 16 bits, and records why the others do not."""
 
 from __future__ import annotations
 
@@ -16,32 +16,37 @@ from c10.conversion.schema import Slot, Types, infer, opsets_of
 from c10.conversion.spread import keep_unheld
 from c10.conversion.steps import Step, sequence_of
 
-#: How the schemas write the types.
+#: The names of the types in operator schemas.
 SCHEMA_TYPES: Final[dict[HalfPrecision, str]] = {"fp16": "tensor(float16)", "bf16": "tensor(bfloat16)"}
-#: The operator set from which inference knows the type that a Cast gives.
+#: The operator set version from which inference knows the type that Cast returns.
 _CAST_IS_INFERRED: Final = 6
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What is to become of a model.
-
-    ``steps`` are its nodes in order; ``halved`` are the values that the converted nodes make in 16 bits.
-    """
+    """Which values of a model change their type."""
 
     precision: HalfPrecision
+    """The type that they change to."""
     steps: tuple[Step, ...]
+    """The model's nodes in order, with the decision about each."""
     halved: frozenset[str]
+    """The names of the values that converted nodes produce in 16 bits."""
     types: Types
+    """The type of every value before the conversion."""
     constants: Constants
+    """The model's constants."""
 
     @property
     def converts(self) -> bool:
-        """Whether anything is to be changed."""
+        """Whether the plan changes anything."""
         return any(step.halved for step in self.steps)
 
     def computing_layers(self) -> int:
-        """Return how many nodes compute in 16 bits, those that did before too; one that only moves values does not."""
+        """Return how many nodes compute in 16 bits, including those that did so before the conversion.
+
+        Nodes that only move values do not count.
+        """
         from onnx import TensorProto
 
         half = TensorProto.FLOAT16 if self.precision == "fp16" else TensorProto.BFLOAT16
@@ -51,7 +56,10 @@ class Plan:
         )
 
     def weight_share(self) -> float:
-        """Return which part of the fp32 constants, by bytes, is read in 16 bits; one read in both counts in part."""
+        """Return which part of the fp32 constants, by bytes, is read in 16 bits: 0 to 1, 0 if there are no constants.
+
+        A constant that is read in both types counts by the part of its reads that are in 16 bits.
+        """
         readings: dict[str, list[bool]] = {}
         for step in self.steps:
             for index, name in enumerate(step.node.input):
@@ -67,9 +75,9 @@ class Plan:
 
 
 def make_plan(model: Model, precision: HalfPrecision, keep_fp32: Collection[str] = ()) -> Plan:
-    """Decide for every node of a flattened model.
+    """Return the decision about every node of a flattened model.
 
-    ``keep_fp32`` are operator types and patterns of node names (as in `fnmatch`) that stay fp32 too.
+    ``keep_fp32``: operator types and patterns of node names (as in `fnmatch`); nodes that match stay fp32.
     """
     from onnx import TensorProto
 
@@ -80,7 +88,7 @@ def make_plan(model: Model, precision: HalfPrecision, keep_fp32: Collection[str]
     castable = opsets_of(model.proto).get("", 1) >= _CAST_IS_INFERRED
     for step in steps:
         if not castable:
-            step.keep("its operator set has no Cast whose type onnx infers")
+            step.keep("onnx cannot infer the type of a Cast in this operator set")
         if pattern := next((p for p in keep_fp32 if matches(step, p)), ""):
             step.keep(f"keep_fp32 names it: {pattern}")
         step.keep(_policy_reason(step, precision))
@@ -95,7 +103,7 @@ def make_plan(model: Model, precision: HalfPrecision, keep_fp32: Collection[str]
 
 
 def _policy_reason(step: Step, precision: HalfPrecision) -> str:
-    """Return why the table of operators keeps a node; "" if it does not."""
+    """Return why the tables of operators keep a node in fp32; "" if they do not."""
     from onnx import TensorProto
 
     if precision == "bf16" and step.operator in policy.KEPT_IN_BF16:
@@ -116,7 +124,7 @@ def _policy_reason(step: Step, precision: HalfPrecision) -> str:
 
 
 def matches(step: Step, pattern: str) -> bool:
-    """Whether ``keep_fp32``'s pattern is the operator of a node, or matches its name."""
+    """Whether an entry of ``keep_fp32`` is the operator type of a node, or matches its name."""
     return step.operator == pattern or (bool(step.node.name) and fnmatchcase(step.node.name, pattern))
 
 
@@ -126,7 +134,7 @@ def unmatched(steps: Sequence[Step], keep_fp32: Collection[str]) -> tuple[str, .
 
 
 def _decide(step: Step, wanted: str) -> None:
-    """Mark the inputs and outputs that the node takes and gives in 16 bits, or say why there are none."""
+    """Mark the node's inputs and outputs that become 16 bits; set its reason if there are none."""
     if not step.inputs and not step.outputs:
         step.reason = ""
         return
@@ -144,20 +152,18 @@ def _decide(step: Step, wanted: str) -> None:
 
 
 def _untouched(step: Step) -> str:
-    """Say why a node stays as it is, whatever its values are; "" if it need not."""
+    """Return why a node cannot be converted, whatever its values are; "" if it can."""
     if "." in step.operator:
-        return "operators of other domains stay as they are"
+        return "operators of other domains are not converted"
     if step.signature is None:
-        return "onnx has no schema of it"
+        return "onnx has no schema for it"
     if step.operator in policy.BLIND:
-        return "it takes its value as it comes"
+        return "it accepts its input in any type"
     if next(bodies_of(step.node), None) is not None:
-        return "values keep their types where they enter and leave a body"
+        return "values that enter or leave a body keep their types"
     if not step.plain:
-        return "some of its values are no tensors of a known type"
+        return "some of its values are not tensors of a known type"
     results = [variable for variable, slots in step.bound.items() if not slots[0].is_input]
     of_its_own = any(len(step.signature.admitted[variable]) > 1 for variable in results)
-    of_its_own &= (
-        policy.STASH_TYPE not in step.signature.attributes
-    )  # that of mean and deviation, whatever the input is
+    of_its_own &= policy.STASH_TYPE not in step.signature.attributes  # there it is the type of mean and deviation
     return "the type of its result is not that of its inputs" if of_its_own else ""

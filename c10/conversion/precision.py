@@ -1,8 +1,8 @@
-"""Which precision does a network have? The one place that answers.
+"""Determines the precision of a network. No other module does.
 
-A weight has the type in which the first layer that computes with it reads it, whatever it is stored as: a constant of
-fp32 behind a Cast to half is half. A network has the precision of more than half of its weights, by bytes; one without
-weights that of more than half of its computing layers.
+The type of a weight is the one in which the first layer that computes with it reads it, not the one in which it is
+stored: an fp32 constant behind a Cast to fp16 counts as fp16. A network is fp16 or bf16 if more than half of its
+weights are, by bytes; in a network without weights the computing layers count instead. Otherwise it is fp32.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 NetworkType = Literal["fp32", "fp16", "bf16"]
 Quantization = Literal["int8", "fp8"]
 
-#: What stands between a stored weight and the layer that computes with it.
+#: Operators that may stand between a stored weight and the layer that computes with it.
 _ON_THE_WAY: Final = policy.LAYOUT | {"Cast", "CastLike"}
 _QUANTIZERS: Final = frozenset({"DequantizeLinear", "QuantizeLinear"})
 _COMPUTES_NOTHING: Final = policy.LAYOUT | policy.BLIND | _QUANTIZERS | {"Constant", "ConstantOfShape"}
@@ -30,15 +30,14 @@ _COMPUTES_NOTHING: Final = policy.LAYOUT | policy.BLIND | _QUANTIZERS | {"Consta
 
 @dataclass(frozen=True, slots=True)
 class NetworkPrecision:
-    """What a network computes in.
-
-    ``of`` is its precision, and ``share`` the part of its weights (or, without weights, of its computing layers) that
-    has it, from 0 to 1. ``quantized`` are the types that its Q/DQ nodes quantize to.
-    """
+    """The types in which a network computes."""
 
     of: NetworkType
+    """The precision of the network."""
     share: float
+    """The part of its weights, by bytes, that has this precision, from 0 to 1; without weights, of its layers."""
     quantized: frozenset[Quantization]
+    """The types to which its Q/DQ nodes quantize."""
 
 
 def precision_of(model: Model) -> NetworkPrecision:
@@ -66,11 +65,11 @@ def _float_types() -> set[int]:
 
 
 def _weights(model: Model, types: Types) -> Counter[int]:
-    """Return the bytes of the weights by the type in which they are read; one read in two types counts as the wider."""
+    """Return the bytes of the weights by the type in which they are read; a weight read in two types counts as fp32."""
     from onnx import TensorProto
 
     floats, sizes = _float_types(), _stored(model)
-    carried = {name: {name} for name in sizes}  # value → the constants that it is made of
+    carried = {name: {name} for name in sizes}  # value → the constants that it consists of
     read_as: dict[str, set[int]] = {}
     for graph in graphs_of(model.proto.graph):
         for node in graph.node:
@@ -89,7 +88,7 @@ def _weights(model: Model, types: Types) -> Counter[int]:
 
 
 def _stored(model: Model) -> dict[str, int]:
-    """Return the constants of a floating type, with their size in bytes."""
+    """Return the size in bytes of each constant of a floating type, by name."""
     floats = _float_types()
     tensors: dict[str, onnx.TensorProto] = {}
     for graph in graphs_of(model.proto.graph):
@@ -101,6 +100,7 @@ def _stored(model: Model) -> dict[str, int]:
 
 
 def _layers(model: Model, types: Types) -> Counter[int]:
+    """Return the number of computing layers by the floating type of their result, or of an input if it has none."""
     floats = _float_types()
     counts: Counter[int] = Counter()
     for graph in graphs_of(model.proto.graph):

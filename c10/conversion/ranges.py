@@ -1,4 +1,4 @@
-"""What a constant becomes in 16 bits, and whether that is still the constant."""
+"""Rounds constants to 16 bits, and judges whether the rounded constant can replace the original."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ _BF16_BITS: Final = 16  # the upper half of an fp32
 
 
 def rounded(values: np.ndarray[Any, Any], precision: HalfPrecision) -> np.ndarray[Any, Any]:
-    """Return fp32 values in 16 bits, rounded to the nearest and ties to even; bf16 as uint16 of its bits."""
+    """Return fp32 values rounded to 16 bits, to nearest and ties to even; bf16 as its bits in uint16."""
     import numpy as np
 
     if precision == "fp16":
-        with np.errstate(over="ignore"):  # becomes infinity, which ``misfit`` looks at
+        with np.errstate(over="ignore"):  # gives infinity, which ``misfit`` checks
             return values.astype(np.float16)
     bits = np.ascontiguousarray(values).view(np.uint32)
     nearest = (bits + (0x7FFF + ((bits >> _BF16_BITS) & 1))) >> _BF16_BITS
@@ -28,7 +28,7 @@ def rounded(values: np.ndarray[Any, Any], precision: HalfPrecision) -> np.ndarra
 
 
 def widened(half: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-    """Return what ``rounded`` gave as fp32 again."""
+    """Return 16-bit values, as ``rounded`` returns them, in fp32."""
     import numpy as np
 
     if half.dtype == np.float16:
@@ -37,11 +37,11 @@ def widened(half: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
 
 
 def misfit(values: np.ndarray[Any, Any], precision: HalfPrecision, *, bound: int = 0) -> str:
-    """Say why a constant of fp32 cannot be of this precision; "" if it can.
+    """Return why an fp32 constant does not fit into a precision; "" if it fits.
 
-    A number is too large if it becomes infinity, unless it is a ``bound`` on that side (1: an upper one, -1: a lower
-    one); and too small if rounding changes it by more than ROUNDING_MAX. Too small counts in constants of at most
-    SMALL_CONSTANT elements, and in larger ones where the largest element is too small.
+    An element is too large if it becomes infinity, unless it is a ``bound`` on that side (1: upper, -1: lower), and too
+    small if rounding changes it by more than ROUNDING_MAX of itself. In a constant of more than SMALL_CONSTANT elements
+    only the element of the largest magnitude counts.
     """
     import numpy as np
 
@@ -60,7 +60,7 @@ def misfit(values: np.ndarray[Any, Any], precision: HalfPrecision, *, bound: int
 
 
 def _largest(values: np.ndarray[Any, Any]) -> float:
-    """Return the finite value of the largest magnitude; 0 if there is none."""
+    """Return the finite element of the largest magnitude; 0 if there is none."""
     import numpy as np
 
     finite = values if np.isfinite([values.min(), values.max()]).all() else values[np.isfinite(values)]

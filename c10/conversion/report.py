@@ -1,4 +1,4 @@
-"""What became of a network on its way to the builder, as the build record tells it."""
+"""How a network was given to the builder, as the build record states it."""
 
 from __future__ import annotations
 
@@ -11,35 +11,36 @@ TypesFrom = Literal["conversion", "network", "builder", "injected runtime"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KeptNodes:
-    """Nodes of one operator that stay fp32 for one reason, and how many they are."""
+    """Nodes of one operator that stay fp32 for one reason."""
 
     operator: str
+    """The operator type."""
     reason: str
+    """Why they stay fp32."""
     nodes: int
+    """How many they are."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NetworkReport:
-    """What became of a network on its way to the builder.
-
-    ``types_from``: who chose the types in which the engine computes: c10's ``conversion``, the ``network`` itself, the
-    ``builder`` by its flag, or an ``injected runtime``, which is given the ONNX unchanged.
-    ``share``: the part of the weights, by bytes, in the engine's precision, from 0 to 1 (without weights: the part of
-    the computing layers); None if the builder or an injected runtime chose.
-    ``computing_layers``: how many layers of a converted network compute in the engine's precision.
-    ``kept``: what of a converted network stays fp32.
-    ``onnx_problem``: what onnx's checker says against the ONNX that was converted; "" if it is valid.
-    ``renamed_dimensions``: the placeholder names of free dimensions that c10 set apart.
-    ``warnings``: what libraries and TensorRT warned of while the engine was built.
-    """
+    """How a network was given to the builder: which types it has, and what c10 changed."""
 
     types_from: TypesFrom
+    """Who chose the types in which the engine computes: c10's ``conversion``, the ``network`` itself, the ``builder``
+    (by its precision flag), or an ``injected runtime``, which gets the ONNX unchanged."""
     share: float | None = None
+    """The part of the weights, by bytes, in the engine's precision, from 0 to 1 (without weights: of the computing
+    layers); None if the builder or an injected runtime chose the types."""
     computing_layers: int = 0
+    """How many layers of a converted network compute in the engine's precision."""
     kept: tuple[KeptNodes, ...] = ()
+    """The nodes of a converted network that stay fp32."""
     onnx_problem: str = ""
+    """The error that onnx's checker reports for the ONNX before its conversion; "" if that is valid."""
     renamed_dimensions: tuple[str, ...] = ()
+    """The placeholder names of free dimensions that c10 replaced by unique names."""
     warnings: tuple[str, ...] = ()
+    """The warnings of libraries and TensorRT during the build, each once."""
 
     @property
     def converted(self) -> bool:
@@ -48,13 +49,13 @@ class NetworkReport:
 
     @classmethod
     def from_json(cls, fields: Mapping[str, Any]) -> NetworkReport:
-        """Return the report that ``dataclasses.asdict`` made these fields of.
+        """Return the report of which ``dataclasses.asdict`` returned these fields.
 
-        Raises KeyError, TypeError and ValueError for others.
+        Raises KeyError, TypeError or ValueError for anything else.
         """
         share = fields["share"]
         if not (share is None or (isinstance(share, (int, float)) and 0 <= share <= 1)):
-            raise ValueError(f"{share!r} is no share")
+            raise ValueError(f"{share!r} is not a share from 0 to 1")
         return cls(
             types_from=_text(fields["types_from"]),  # type: ignore[arg-type] # a later c10 may know more
             share=share,
@@ -69,7 +70,7 @@ class NetworkReport:
         )
 
     def words(self, precision: str) -> str:
-        """Return how much of a converted network has ``precision``, for a person; "" for another network."""
+        """Return in words how much of a converted network has ``precision``; "" if it was not converted."""
         if not self.converted:
             return ""
         if self.share:
@@ -78,13 +79,13 @@ class NetworkReport:
 
 
 def _percent(share: float) -> str:
-    """Return a share in percent, and neither 0 nor 100 for one that is not."""
+    """Return a share in percent; only 0 and 1 themselves become 0 % and 100 %."""
     rounded = min(max(share, 0.01), 0.99) if 0 < share < 1 else share
     return f"{rounded:.0%}".replace("%", " %")
 
 
 def _text(value: Any) -> str:
     if not isinstance(value, str):
-        raise TypeError(f"{value!r} is no text")
-    value.encode()  # half a character cannot be shown
+        raise TypeError(f"{value!r} is not a string")
+    value.encode()  # UnicodeEncodeError, a ValueError, for a lone surrogate, which cannot be printed
     return value

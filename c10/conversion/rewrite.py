@@ -1,4 +1,4 @@
-"""Carries out a plan: constants are rounded, and casts stand where values of 16 bits and of fp32 meet."""
+"""Carries out a plan: rounds constants, and inserts casts where 16-bit and fp32 values meet."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def rewrite(model: Model, plan: Plan) -> None:
-    """Change the model as planned. Its inputs and outputs keep their names and types."""
+    """Change the model in place as planned. Its inputs and outputs keep their names and types."""
     rewriting = _Rewriting(model, plan)
     rewriting.change_nodes()
     rewriting.change_outputs()
@@ -27,10 +27,10 @@ def rewrite(model: Model, plan: Plan) -> None:
 
 
 class _Rewriting:
-    """One model under change.
+    """The state of one rewrite.
 
-    A value of the original model can have two names now: one in 16 bits and one in fp32. ``_casts`` are the nodes that
-    make the one from the other, by the name that they take.
+    A value of the original model can now exist twice, in 16 bits and in fp32, under two names. ``_casts`` are the Cast
+    nodes between the two, by the name of their input.
     """
 
     def __init__(self, model: Model, plan: Plan) -> None:
@@ -47,13 +47,13 @@ class _Rewriting:
         self._as_half: dict[str, str] = {}
         self._as_fp32: dict[str, str] = {}
         self._casts: dict[str, list[onnx.NodeProto]] = {}
-        self._now_half = set(plan.halved)  # names whose value has 16 bits now
+        self._now_half = set(plan.halved)  # names of values that now have 16 bits
         for name in {value.name for value in self._graph.output} & plan.halved:
             self._as_half[name], self._as_fp32[name] = self._names.new(f"{name}_{plan.precision}"), name
             self._cast(self._as_half[name], name, self._fp32)
 
     def change_nodes(self) -> None:
-        """Give every node the inputs and outputs that it is to have."""
+        """Give every node its new inputs and outputs."""
         for step in self._plan.steps:
             node = step.node
             for index, name in enumerate(node.input):
@@ -65,7 +65,7 @@ class _Rewriting:
                     step.node.output[slot.index] = self._as_half.get(slot.name, slot.name)
 
     def change_outputs(self) -> None:
-        """Let bodies give fp32, and correct the types of the values in between."""
+        """Make bodies return fp32, and correct the declared types of intermediate values."""
         for graph in graphs_of(self._graph):
             for value in () if graph is self._graph else graph.output:
                 if value.name in self._plan.halved:
@@ -75,8 +75,8 @@ class _Rewriting:
                     value.type.tensor_type.elem_type = self._half
 
     def add_casts(self) -> None:
-        """Put every cast behind what makes the value that it takes."""
-        for graph in reversed(list(graphs_of(self._graph))):  # bodies first: their nodes are copied
+        """Insert every Cast after the node that produces its input."""
+        for graph in reversed(list(graphs_of(self._graph))):  # bodies first: replacing nodes copies bodies
             sources = [value.name for value in (*graph.input, *graph.initializer)]
             sources += [sparse.values.name for sparse in graph.sparse_initializer]
             nodes = [cast for name in dict.fromkeys(sources) for cast in self._casts.get(name, ())]
@@ -114,7 +114,7 @@ class _Rewriting:
         return self._as_fp32[name]
 
     def _rounded(self, name: str) -> str:
-        """Round a constant; return the name that it then has, "" for a value that is none."""
+        """Round a constant and return the name of the result; return "" for a value that is not a constant."""
         tensor = self._plan.constants.tensors.get(name)
         if tensor is None:
             return ""
@@ -127,7 +127,7 @@ class _Rewriting:
         return tensor.name
 
     def _before_cast(self, name: str) -> str:
-        """Return the 16-bit value that a Cast node made this fp32 value of; "" if there is none."""
+        """Return the 16-bit value from which a Cast node made this fp32 value; "" if there is none."""
         step = self._made_by.get(name)
         if step is None or step.operator != "Cast":
             return ""
@@ -145,7 +145,7 @@ class _Rewriting:
         return target
 
     def _fp32_uses(self) -> set[str]:
-        """Return the values that a node or a graph's output takes in fp32."""
+        """Return the values that a node or a graph's output uses in fp32."""
         uses = {value.name for graph in graphs_of(self._graph) for value in graph.output}
         for step in self._plan.steps:
             slots = (Slot(name, index, is_input=True) for index, name in enumerate(step.node.input))
@@ -154,7 +154,7 @@ class _Rewriting:
 
 
 def _name_nodes_apart(graph: onnx.GraphProto) -> None:
-    """Give nodes of one name a number each: ONNX Runtime refuses such a model, and TensorRT's messages name nodes."""
+    """Number nodes that share a name: ONNX Runtime rejects duplicates, and TensorRT's messages name nodes."""
     used: set[str] = set()
     numbers: Counter[str] = Counter()
     for inner in graphs_of(graph):
@@ -167,7 +167,7 @@ def _name_nodes_apart(graph: onnx.GraphProto) -> None:
 
 
 def _replace_nodes(graph: onnx.GraphProto, nodes: list[onnx.NodeProto]) -> None:
-    """Give a graph other nodes; some of them are its own, so all are copied first."""
+    """Replace a graph's nodes. Some of the new ones belong to the graph, so all are copied first."""
     copies = []
     for node in nodes:
         copy = type(node)()

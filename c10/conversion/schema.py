@@ -1,7 +1,7 @@
-"""Which type every value of a flattened model has, and which of a node's values share one.
+"""The type of every value of a flattened model, and which values of a node share a type.
 
-Types come from ONNX's type inference; which values of a node are bound together comes from the operator's schema
-(https://onnx.ai/onnx/operators): values that have one type variable have one type.
+Types come from ONNX's type inference. Which values share a type comes from the operator's schema
+(https://onnx.ai/onnx/operators): values with the same type variable have the same type.
 """
 
 from __future__ import annotations
@@ -15,45 +15,48 @@ from c10.conversion.model import graphs_of
 if TYPE_CHECKING:
     import onnx
 
-#: The type of a value that is no plain tensor (a sequence, an optional, a sparse tensor), or that nobody knows.
+#: The type of a value that is not a plain tensor (a sequence, an optional, a sparse tensor) or whose type is unknown.
 NOT_PLAIN: Final = -1
 #: Element type (TensorProto.DataType) of each value, by name.
 Types = dict[str, int]
-#: Dimensions of each value, None for one that is not known before the network runs; values of unknown rank are absent.
+#: Dimensions of each value, by name; None for one known only at run time. Values of unknown rank are absent.
 Shapes = dict[str, tuple[int | None, ...]]
 
 
 @dataclass(frozen=True, slots=True)
 class Formal:
-    """One formal input or output: its type variable, and whether it takes any number of values.
-
-    ``variable`` is "" if the type is fixed, or if several values of it may have several types.
-    """
+    """One formal input or output of an operator's schema."""
 
     variable: str
+    """Its type variable; "" if its type is fixed, or if its values may differ in type."""
     variadic: bool
+    """Whether it takes any number of values."""
 
 
 @dataclass(frozen=True, slots=True)
 class Signature:
-    """An operator's schema: its formals, for each type variable the types that it admits, its attributes' names."""
+    """An operator's schema."""
 
     inputs: tuple[Formal, ...]
+    """The formal inputs, in order."""
     outputs: tuple[Formal, ...]
+    """The formal outputs, in order."""
     admitted: dict[str, frozenset[str]]
+    """For each type variable the types that it admits, such as ``tensor(float16)``."""
     attributes: frozenset[str]
+    """The names of the attributes."""
 
     def input_variable(self, index: int) -> str:
-        """Return the type variable of an actual input; "" if it has none."""
+        """Return the type variable of the actual input at an index; "" if it has none."""
         return _variable(self.inputs, index)
 
     def output_variable(self, index: int) -> str:
-        """Return the type variable of an actual output; "" if it has none."""
+        """Return the type variable of the actual output at an index; "" if it has none."""
         return _variable(self.outputs, index)
 
 
 def opsets_of(proto: onnx.ModelProto) -> dict[str, int]:
-    """Return the version of each operator set that a model imports, "" being ONNX's own."""
+    """Return the version of each operator set that a model imports, by domain; "" is ONNX's own domain."""
     return {("" if opset.domain == "ai.onnx" else opset.domain): opset.version for opset in proto.opset_import}
 
 
@@ -66,7 +69,8 @@ def signature_of(node: onnx.NodeProto, opsets: dict[str, int]) -> Signature | No
 def infer(proto: onnx.ModelProto) -> tuple[Types, Shapes]:
     """Return type and shape of every value of a flattened model.
 
-    A value that inference says nothing of gets the type that its node's schema gives it; NOT_PLAIN if that gives none.
+    If inference does not know the type of a value, it follows from the schema of the value's node; otherwise it is
+    NOT_PLAIN.
     """
     types: Types = {}
     shapes: Shapes = {}
@@ -88,12 +92,12 @@ def infer(proto: onnx.ModelProto) -> tuple[Types, Shapes]:
 
 
 def _inferred(proto: onnx.ModelProto) -> onnx.ModelProto:
-    """Return the model with its values' types written out as far as inference comes."""
+    """Return the model with the types of its values as far as ONNX can infer them."""
     import onnx
 
     try:
         return onnx.shape_inference.infer_shapes(proto)
-    except (onnx.shape_inference.InferenceError, RuntimeError, ValueError):  # a model that the checker refuses too
+    except (onnx.shape_inference.InferenceError, RuntimeError, ValueError):  # the checker rejects such a model too
         return proto
 
 
@@ -102,12 +106,15 @@ class Slot:
     """One actual input or output of a node."""
 
     name: str
+    """The name of the value."""
     index: int
+    """Its position among the node's inputs or outputs."""
     is_input: bool
+    """True for an input, False for an output."""
 
 
 def bound_slots(node: onnx.NodeProto, signature: Signature) -> dict[str, list[Slot]]:
-    """Return the type variables of a node's schema that have values, with these values, inputs first."""
+    """Return the values of a node by the type variable that they have in its schema, inputs first."""
     bound: dict[str, list[Slot]] = {}
     for is_input, names, variable_of in (
         (True, node.input, signature.input_variable),
@@ -120,7 +127,7 @@ def bound_slots(node: onnx.NodeProto, signature: Signature) -> dict[str, list[Sl
 
 
 def _complete(node: onnx.NodeProto, opsets: dict[str, int], types: Types) -> None:
-    """Give the outputs that have no type yet the one of the inputs that they share a type variable with."""
+    """Give outputs without a type the type of the inputs with the same type variable, or NOT_PLAIN."""
     if all(types.get(name) for name in node.output if name):
         return
     signature = signature_of(node, opsets)

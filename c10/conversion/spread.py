@@ -1,10 +1,10 @@
-"""How far fp32 reaches around a value that 16 bits do not hold.
+"""Finds every node that stays fp32 because of a value that does not fit into 16 bits.
 
-Three sets of values, each found in passes over the model's sequence:
-``unheld``: beyond the range, or so near to 0 that it would become 0. They come from constants, operators and whole
-numbers, and spread forwards up to the first node whose result is held again.
-``exact``: what an integer, a size or a position is computed from; spreads backwards through arithmetic.
-``tiny``: what meets a constant that is nearly 0; spreads backwards to the product or power that made it.
+Three sets of values are collected, in passes over the model's sequence:
+``unheld``: values that may be out of range, or become 0. They start at constants, operators and integers, and spread
+forwards up to the first node whose result fits again.
+``exact``: values from which an integer, a size or a position is computed. They spread backwards through arithmetic.
+``tiny``: values that are combined with a constant near 0. They spread backwards to the product or power behind them.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from c10.conversion.origins import Origin, unheld_origin
 from c10.conversion.schema import Shapes, Types
 from c10.conversion.steps import Link, Step
 
-Values = dict[str, Origin]  # value → where it comes from
+Values = dict[str, Origin]  # value → the reason why it is in the set
 
 
 def keep_unheld(sequence: Sequence[Step | Link], constants: Constants, types: Types, shapes: Shapes) -> None:
-    """Keep every node in fp32 that such a value reaches."""
+    """Keep every node in fp32 that a value of one of the three sets reaches."""
     steps = [item for item in sequence if isinstance(item, Step)]
     roots = _roots(steps)
     unheld: Values = {}
@@ -43,7 +43,7 @@ def keep_unheld(sequence: Sequence[Step | Link], constants: Constants, types: Ty
 
 
 def _roots(steps: Iterable[Step]) -> dict[str, str]:
-    """Return of which value a result has the magnitudes, where nodes only copy, shape or negate it."""
+    """Return, for each result that nodes only copy, reshape or negate, the name of the original value."""
     roots: dict[str, str] = {}
     for step in (step for step in steps if step.operator in policy.SAME_MAGNITUDE and step.inputs and step.outputs):
         roots[step.node.output[0]] = roots.get(step.node.input[0], step.node.input[0])
@@ -51,7 +51,7 @@ def _roots(steps: Iterable[Step]) -> dict[str, str]:
 
 
 def _until_stable(sequence: Sequence[Step | Link], values: Values, visit: Callable[[Step], None], *, into: str) -> None:
-    """Pass over the sequence until nothing is added: twice, and once more for each level of nested loops."""
+    """Pass over the sequence until nothing is added: two passes, and one more for each level of nested loops."""
     before = -1
     while before < len(values):
         before = len(values)
@@ -66,9 +66,9 @@ def _until_stable(sequence: Sequence[Step | Link], values: Values, visit: Callab
 
 def _spread_unheld(step: Step, unheld: Values, origin: Origin | None, constants: Constants) -> None:
     found = [unheld[name] for name in step.node.input if name in unheld]
-    reached = min(found, key=lambda origin: origin.counted, default=None)  # a power weighs more than a count
+    reached = min(found, key=lambda origin: origin.counted, default=None)  # a power takes precedence over a count
     if reached and step.operator not in policy.BLIND:
-        step.keep(f"takes a value that 16 bits may not hold: {reached.words}")
+        step.keep(f"takes a value that may not fit into 16 bits: {reached.words}")
     if reached and _stays_unheld(step, reached, constants) and (origin is None or not reached.counted):
         origin = reached
     if origin is not None:
@@ -76,9 +76,9 @@ def _spread_unheld(step: Step, unheld: Values, origin: Origin | None, constants:
 
 
 def _stays_unheld(step: Step, reached: Origin, constants: Constants) -> bool:
-    """Whether the result of a node is as large as the value that reached it."""
+    """Whether the result of a node is about as large as the input that does not fit."""
     small = [constants.small(name) for name in step.node.input]
-    if step.operator == "Div":  # a quotient of two values is a normalization; one by a constant is a smaller power
+    if step.operator == "Div":  # a division by a value normalizes; one by a constant leaves a smaller power
         return not reached.counted and small[-1] is not None
     if step.operator == "Mul" and reached.counted:
         return all(values is None or abs(values).max(initial=0) > policy.SCALES_DOWN for values in small)
@@ -88,7 +88,7 @@ def _stays_unheld(step: Step, reached: Origin, constants: Constants) -> bool:
 
 
 def _seed_exact(step: Step, exact: Values, types: Types) -> None:
-    """Mark what becomes an integer, and the inputs that the table names."""
+    """Mark values that become integers, and the exact inputs of the table of operators."""
     from onnx import TensorProto
 
     indices: tuple[int, ...] = ()
@@ -103,20 +103,20 @@ def _seed_exact(step: Step, exact: Values, types: Types) -> None:
 
 
 def _seed_comparison(step: Step, exact: Values, unheld: Values) -> None:
-    """Mark what is compared with a value that 16 bits do not hold."""
+    """Mark both sides of a comparison if one of them does not fit into 16 bits."""
     if step.operator in policy.COMPARISONS and any(name in unheld for name in step.inputs):
         for name in step.inputs:
             exact.setdefault(name, Origin(step.operator))
 
 
 def _seed_offset(step: Step, exact: Values, constants: Constants) -> None:
-    """Mark sums with a large constant: a small difference of two large values has none of its digits left."""
+    """Mark sums with a large constant: in 16 bits, a small difference of two large values has no digits left."""
     if step.operator in {"Add", "Sub"} and any(map(constants.is_offset, step.inputs)):
         exact.setdefault(step.node.output[0], Origin(f"{step.operator} of a large constant"))
 
 
 def _seed_accumulators(sequence: Sequence[Step | Link], exact: Values) -> None:
-    """Mark what a loop adds up from turn to turn: a small step is lost in a large sum."""
+    """Mark values that a loop accumulates over its iterations: a small increment is lost in a large sum."""
     made_by = {name: item for item in sequence if isinstance(item, Step) for name in item.outputs}
     for link in (item for item in sequence if isinstance(item, Link) and item.feedback):
         seen, waiting = set[str](), [link.source]
@@ -126,14 +126,14 @@ def _seed_accumulators(sequence: Sequence[Step | Link], exact: Values) -> None:
                 waiting += set(step.inputs) - seen
                 seen.update(step.inputs)
         if link.target in seen:
-            exact.setdefault(link.source, Origin("the sum of a loop"))
+            exact.setdefault(link.source, Origin("a sum accumulated by a loop"))
 
 
 def _spread_exact(step: Step, exact: Values) -> None:
     reached = next((exact[name] for name in step.outputs if name in exact), None)
     if reached and step.operator in policy.EXACT_FROM_EXACT:
         if step.operator not in policy.BLIND:
-            step.keep(f"whole numbers or positions are computed from its result: {reached.words}")
+            step.keep(f"integers or positions are computed from its result: {reached.words}")
         for name in step.inputs:
             exact.setdefault(name, reached)
 
@@ -147,6 +147,6 @@ def _seed_tiny(step: Step, tiny: Values, constants: Constants) -> None:
 def _spread_tiny(step: Step, tiny: Values) -> None:
     reached = next((tiny[name] for name in step.outputs if name in tiny), None)
     if reached and step.operator in policy.TINY_FROM_TINY | policy.MAKES_TINY:
-        step.keep(f"its result meets a constant too small for 16 bits: {reached.words}")
+        step.keep(f"its result is combined with a constant too small for 16 bits: {reached.words}")
         for name in step.inputs if step.operator in policy.TINY_FROM_TINY else ():
             tiny.setdefault(name, reached)

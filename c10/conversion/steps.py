@@ -1,4 +1,4 @@
-"""A flattened model as one sequence: its nodes in the order of execution, and what flows into and out of bodies."""
+"""A flattened model as one sequence: its nodes in execution order, and the values that enter and leave bodies."""
 
 from __future__ import annotations
 
@@ -15,53 +15,56 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True, eq=False)
 class Step:
-    """One node. ``inputs`` and ``outputs`` are its values of fp32, without gaps.
-
-    ``plain``: whether all its values are tensors of known types; a sequence is none.
-    ``bound`` are the type variables of its schema with the values that they bind. ``reason`` says why the node stays
-    fp32; if it is "" the node is converted, and ``halved`` are its inputs and outputs that change their type.
-    """
+    """One node, and the decision about it."""
 
     node: onnx.NodeProto
+    """The node in the model."""
     signature: Signature | None
+    """Its operator's schema; None if onnx does not know the operator."""
     inputs: tuple[str, ...]
+    """The names of its fp32 inputs."""
     outputs: tuple[str, ...]
+    """The names of its fp32 outputs."""
     plain: bool
+    """Whether all its values are tensors of a known type (a sequence is not)."""
     bound: dict[str, list[Slot]]
+    """Its values by type variable of the schema."""
     reason: str = ""
+    """Why it stays fp32; "" if it is converted or has no fp32 values."""
     halved: set[Slot] = field(default_factory=set)
+    """Its inputs and outputs that become 16 bits."""
 
     @property
     def operator(self) -> str:
-        """The operator's type, behind its domain if that is not ONNX's own."""
+        """The operator type, after the domain and a dot if the domain is not ONNX's own."""
         domain = self.node.domain
         return self.node.op_type if domain in {"", "ai.onnx"} else f"{domain}.{self.node.op_type}"
 
     def integer(self, attribute: str, default: int = 0) -> int:
-        """Return the value of an integer attribute."""
+        """Return the value of an integer attribute; ``default`` if the node does not have it."""
         return next((found.i for found in self.node.attribute if found.name == attribute), default)
 
     def keep(self, reason: str) -> None:
-        """Let the node stay fp32; the first reason counts."""
+        """Keep the node in fp32 unless ``reason`` is ""; the first reason is recorded."""
         self.reason = self.reason or reason
 
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """A value of a body or of its node is also ``target``, on the other side of the border.
-
-    ``feedback``: what one turn of a loop hands to the next.
-    """
+    """A value that enters or leaves a body, and has one name inside and another outside."""
 
     source: str
+    """Its name where it comes from."""
     target: str
+    """Its name where it goes to."""
     feedback: bool = False
+    """Whether an iteration of a loop passes it to the next one."""
 
 
 def sequence_of(proto: onnx.ModelProto, types: Types, fp32: int) -> list[Step | Link]:
-    """Return a flattened model's nodes and links, in an order in which every value comes before its use.
+    """Return a flattened model's nodes and links in an order in which every value is produced before it is used.
 
-    The value that a loop hands to its next turn is the exception.
+    The exception are values that a loop passes to its next iteration. ``fp32``: the number of that type in ``types``.
     """
     opsets = opsets_of(proto)
 

@@ -1,7 +1,7 @@
-"""Reading and writing a model's file, and the external data beside it.
+"""Reads and writes a model's file and its external data.
 
-External data: https://onnx.ai/onnx/repo-docs/ExternalData.html. onnx's own reader refuses symlinks, as caches of
-models use them (Hugging Face, git-annex, DVC); TensorRT follows them, so this reader does too.
+External data: https://onnx.ai/onnx/repo-docs/ExternalData.html. onnx's own reader rejects symlinks, which caches of
+models use (Hugging Face, git-annex, DVC); TensorRT follows them, and so does this reader.
 """
 
 from __future__ import annotations
@@ -24,17 +24,17 @@ from c10.files.remedies import to_read
 if TYPE_CHECKING:
     import onnx
 
-#: Bytes of weights above which they go into a file of their own; a protobuf message ends at 2 GiB.
+#: Bytes. More weights are written to a file of their own, because a protobuf message is limited to 2 GiB.
 EMBEDDED_MAX: Final = 1 << 30
-_ALIGNMENT: Final = 4096  # bytes; ONNX advises pages, so that weights can be mapped
-#: An element type's name: its kind, and the bits of an element where the name has them (FLOAT8E4M3FN).
+_ALIGNMENT: Final = 4096  # bytes; ONNX recommends whole pages, so that weights can be mapped
+#: An element type's name: its kind, and the bits of an element if the name has them (FLOAT8E4M3FN).
 _TYPE_NAME: Final = re.compile(r"([A-Z]+)(\d+)?")
 _BITS: Final = {"BOOL": 8, "DOUBLE": 64, "FLOAT": 32, "STRING": 0, "UNDEFINED": 0}
-_DAMAGED: Final = "The file is damaged or no ONNX: export it anew, or restore it."
+_DAMAGED: Final = "The file is damaged or is not ONNX: export it again, or restore it."
 
 
 def read_model(onnx_path: Path) -> Model:
-    """Read an ONNX file. Raises EngineBuildError for what is no ONNX, SourceError for what cannot be read."""
+    """Read an ONNX file. Raises EngineBuildError if it is not ONNX, SourceError if it cannot be read."""
     import onnx
     from google.protobuf.message import DecodeError
 
@@ -49,12 +49,12 @@ def read_model(onnx_path: Path) -> Model:
 
 
 def weight_bytes(model: Model) -> int:
-    """Return the bytes of the weights that lie outside of ``model.proto``."""
+    """Return the total size in bytes of the weights that are held outside ``model.proto``."""
     return sum(tensor_bytes(tensor) for tensor in tensors_of(model.proto) if place_of(tensor) is not None)
 
 
 def tensor_bytes(tensor: onnx.TensorProto) -> int:
-    """Return how many bytes a tensor's values have, by its type and shape; 0 for strings."""
+    """Return the size of a tensor's values in bytes, by its type and shape; 0 for strings."""
     from onnx import TensorProto
 
     name = TensorProto.DataType.Name(cast("TensorProto.DataType", tensor.data_type))
@@ -65,7 +65,7 @@ def tensor_bytes(tensor: onnx.TensorProto) -> int:
 
 
 def to_bytes(model: Model) -> bytes:
-    """Return the whole model as one message. The weights must fit: see EMBEDDED_MAX."""
+    """Return the whole model as one protobuf message. Its weights must not exceed EMBEDDED_MAX."""
     proto = copy_of(model.proto)
     for tensor in tensors_of(proto):
         if (content := model.content(tensor)) is not None:
@@ -76,7 +76,7 @@ def to_bytes(model: Model) -> bytes:
 
 
 def to_bytes_and_data(model: Model, data: BinaryIO, location: str) -> bytes:
-    """Write the weights to ``data`` and return the model, which names them as external data at ``location``."""
+    """Write the weights to ``data``; return the message, which refers to them as external data at ``location``."""
     proto = copy_of(model.proto)
     for tensor in tensors_of(proto):
         if (content := model.content(tensor)) is not None:
@@ -90,9 +90,9 @@ def to_bytes_and_data(model: Model, data: BinaryIO, location: str) -> bytes:
 
 
 def write_model(model: Model, path: Path) -> None:
-    """Write a model, atomically and durably; weights of more than EMBEDDED_MAX go to ``<path>.data``.
+    """Write a model atomically and durably; weights of more than EMBEDDED_MAX go to ``<path>.data``.
 
-    Raises PublishError.
+    Raises PublishError if a file cannot be written, and SourceError if external data can no longer be read.
     """
     if weight_bytes(model) <= EMBEDDED_MAX:
         publish(path, to_bytes(model))
@@ -113,7 +113,7 @@ def write_model(model: Model, path: Path) -> None:
 
 
 def _external_data(onnx_path: Path, tensor: onnx.TensorProto) -> tuple[int, Callable[[], bytes]]:
-    """Return how many bytes of external data a tensor has, and what reads them."""
+    """Return the size of a tensor's external data in bytes, and a function that reads it. Raises SourceError."""
     entries = {entry.key: entry.value for entry in tensor.external_data}
     refuse_outside(onnx_path, entries.get("location", ""))
     path = onnx_path.parent / entries["location"]
