@@ -15,7 +15,7 @@ from c10.corpus.spec import OptimizationProfile, ShapeRange
 if TYPE_CHECKING:
     import onnx
 
-#: Written by exporters that do not know a dimension's name: Paddle2ONNX's ``?``, Python's ``None``, tf2onnx's ``unk__12``.
+#: Written by exporters that know no name for a dimension: Paddle2ONNX's ``?``, Python's ``None``, tf2onnx's ``unk__1``.
 _PLACEHOLDER: Final = re.compile(r"\?|None|unk__\d+")
 
 _Bounds = tuple[int, int, int]

@@ -1,5 +1,6 @@
-"""The compilers behind one protocol. Only modules in here import tensorrt, tensorrt_rtx or onnx, and only in
-the compiling child.
+"""The protocol of a compiler, the choice between the built-in ones, and the parent's side of a compile.
+
+The compile itself runs in a child process, in ``child``.
 """
 
 from c10.runtimes.protocol import BuildProgress, CompileEngineCallable, EngineCacheEntry, ProgressCallback

@@ -1,8 +1,8 @@
 """INT8 calibration caches of TensorRT 10.x.
 
 The first line of a cache names the TensorRT that wrote it and the algorithm: ``TRT-100300-EntropyCalibration2``.
-NVIDIA: a cache is portable between devices and not between releases; TensorRT itself drops a foreign one
-without a word and then tries to calibrate, so it is refused here.
+According to NVIDIA a cache is portable between devices but not between releases. TensorRT silently ignores the cache of
+another release and tries to calibrate again, so c10 refuses such a cache before the build.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _RENEW: Final = "Calibrate again with the TensorRT that builds, or correct calib
 
 
 def refuse_missing_cache(path: Path) -> None:
-    """Raise CalibrationCacheError where there is no file, or an empty one."""
+    """Raise CalibrationCacheError unless ``path`` is a file with content."""
     try:
         empty = path.stat().st_size == 0
     except OSError as error:
@@ -35,16 +35,16 @@ def refuse_missing_cache(path: Path) -> None:
             remedy=_RENEW,
         ) from error
     if empty or not path.is_file():
-        got = "an empty file" if empty else "something that is no file"
+        got = "an empty file" if empty else "something other than a file"
         raise CalibrationCacheError(
             f"{path}: calibration cache: expected a calibration table, got {got}", calibration_path=path, remedy=_RENEW
         )
 
 
 def calibration_algorithm(path: Path, version: str) -> str:
-    """Return the algorithm that the cache was made with.
+    """Return the algorithm of a calibration cache, such as ``EntropyCalibration2``.
 
-    ``version`` is TensorRT's, in full. Raises CalibrationCacheError where another TensorRT made the cache.
+    ``version`` is the full version of TensorRT. Raises CalibrationCacheError if another version wrote the cache.
     """
     refuse_missing_cache(path)
     with path.open("rb") as file:
@@ -61,13 +61,13 @@ def calibration_algorithm(path: Path, version: str) -> str:
 
 
 def version_number(version: str) -> int:
-    """Return TensorRT's version as its headers number it: 10.3.0.26 is 100300 (NV_TENSORRT_VERSION)."""
+    """Return a version of TensorRT as the number in its headers: 100300 for 10.3.0.26 (NV_TENSORRT_VERSION)."""
     major, minor, patch = (int(part) for part in [*version.split("."), "0", "0"][:3])
     return major * 10000 + minor * 100 + patch
 
 
 def make_calibrator(trt: Any, path: Path, version: str) -> Any:
-    """Return a calibrator that answers with the cache alone. Raises CalibrationCacheError."""
+    """Return a calibrator that only reads the cache and never calibrates. Raises CalibrationCacheError."""
     base = getattr(trt, _CALIBRATORS[calibration_algorithm(path, version)])
     table = path.read_bytes()
 
@@ -79,12 +79,12 @@ def make_calibrator(trt: Any, path: Path, version: str) -> Any:
             return 1
 
         def get_batch(self, names: list[str]) -> None:
-            """No batch: the cache is all there is."""
+            """Return None, which tells TensorRT that there is no calibration data."""
 
         def read_calibration_cache(self) -> bytes:
             return table
 
         def write_calibration_cache(self, cache: Any) -> None:
-            """Keep nothing: the file is a source, and is not written."""
+            """Do nothing: the cache is a source file, and c10 does not write it."""
 
     return CachedCalibrator()

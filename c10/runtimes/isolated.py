@@ -1,8 +1,8 @@
-"""A compile in a fresh child process.
+"""Runs each compile in a new child process.
 
-TensorRT can crash, be killed for memory, or hang: in the child that is one engine's EngineBuildError, and the
-parent's memory does not grow with the corpus. The child is in doit's process group (Ctrl-C reaches it) and
-dies with its parent.
+TensorRT can crash, hang, or be killed for using too much memory. In a child, that is an EngineBuildError of one engine,
+and the parent's memory does not grow with the corpus. The child belongs to doit's process group, so Ctrl-C reaches it,
+and the kernel kills it when its parent dies.
 """
 
 from __future__ import annotations
@@ -37,16 +37,22 @@ _START: Final = (
 
 
 class IsolatedRuntime:
-    """TensorRT or TensorRT-RTX, each compile in a process of its own."""
+    """TensorRT or TensorRT-RTX, with each compile in a process of its own.
+
+    ``kind``: which of the two. ``host``: the machine that the engines are for.
+    """
 
     def __init__(self, kind: RuntimeKind, host: HostCapabilities, inherit: tuple[int, ...] = ()) -> None:
-        """``inherit`` are descriptors that the child keeps open; see ``inheriting``."""
+        """``inherit`` are file descriptors that the child keeps open; see ``inheriting``."""
         self.kind: RuntimeKind = kind
         self.host = host
         self._inherit = inherit
 
     def inheriting(self, *descriptors: int) -> IsolatedRuntime:
-        """Return this runtime with a child that keeps these descriptors open: the lock of the engine that it writes."""
+        """Return a runtime like this one whose child also holds these file descriptors.
+
+        With the descriptor of the engine's lock, the engine stays locked until the child has ended too.
+        """
         return IsolatedRuntime(self.kind, self.host, descriptors)
 
     def compile_engine(
@@ -59,8 +65,8 @@ class IsolatedRuntime:
     ) -> EngineCacheEntry:
         """Compile in a child; see CompileEngineCallable.
 
-        Raises EngineBuildError (also where the child died: with the signal, its last messages and its peak
-        memory), PublishError, SourceError, ConfigError (keep_fp32 names what the network has not).
+        Raises EngineBuildError (if the child died, with its signal or exit status, last messages and peak memory),
+        PublishError, SourceError, and ConfigError for an entry of keep_fp32 that matches no node of the network.
         """
         timing = RUNTIME_OF[self.kind].on_device and build_config.options.timing_cache
         job = CompileJob(
@@ -76,7 +82,7 @@ class IsolatedRuntime:
 
 
 class _Child:
-    """One compiling process: started, listened to, reaped."""
+    """One compiling process, from its start to its exit status."""
 
     def __init__(self, job: CompileJob, progress: ProgressCallback, inherit: tuple[int, ...]) -> None:
         self._job = job
@@ -96,7 +102,7 @@ class _Child:
             self._stderr = _tail(stderr)
 
     def result(self) -> EngineCacheEntry:
-        """Return what the child built, or raise what it met."""
+        """Return the engine that the child built, or raise the error that stopped it."""
         if self._answer.get("event") == "done":
             return EngineCacheEntry(
                 engine_path=self._job.output_path,
@@ -111,7 +117,7 @@ class _Child:
         raise EngineBuildError(
             f"{self._job.onnx_path}: compile: expected an engine, got {self._death()}",
             remedy=self._advice(),
-            # Of a timeout they say nothing: the compiler was well and slow.
+            # After a timeout they explain nothing: the compiler was slow, not broken.
             log=() if self._timed_out else (*self._log, *self._stderr),
         )
 
@@ -132,7 +138,7 @@ class _Child:
 
     def _listen(self) -> dict[str, Any]:
         stdin, stdout = self._process.stdin, self._process.stdout
-        assert stdin is not None  # noqa: S101 - for the type checker: both were asked for
+        assert stdin is not None  # noqa: S101 - for the type checker: both are pipes
         assert stdout is not None  # noqa: S101
         try:
             stdin.write(encode_job(self._job) + "\n")
@@ -150,7 +156,7 @@ class _Child:
         return {}
 
     def _reap(self) -> None:
-        # wait4 and not Popen.wait: it is the one call that tells this child's peak memory.
+        # wait4 instead of Popen.wait, because it also returns this child's peak memory.
         _, status, usage = os.wait4(self._process.pid, 0)
         self._process.returncode = os.waitstatus_to_exitcode(status)
         self._peak_memory_mb = usage.ru_maxrss >> 10
@@ -159,7 +165,7 @@ class _Child:
                 stream.close()
 
     def _kill(self) -> None:
-        # Not Popen.kill: that one reaps a child that is already dead, and its peak memory with it.
+        # Not Popen.kill, which reaps a child that is already dead, so that its peak memory would be lost.
         with suppress(ProcessLookupError):
             os.kill(self._process.pid, signal.SIGKILL)
 
@@ -180,8 +186,10 @@ class _Child:
         if self._timed_out:
             return "Raise timeout_s in backbones.toml, or leave it out."
         if self._process.returncode == -signal.SIGKILL:
-            return "Most often the kernel's out-of-memory killer: see `dmesg`; lower workspace_mb or free memory."
-        return "This is the compiler's crash, not the model's verdict: report it to NVIDIA with the lines above."
+            return (
+                "This is usually the kernel's out-of-memory killer (see `dmesg`): lower workspace_mb, or free memory."
+            )
+        return "The compiling process itself failed, whatever the model is: report it to NVIDIA with the lines above."
 
 
 def _tail(stream: IO[bytes]) -> tuple[str, ...]:

@@ -1,7 +1,7 @@
-"""The lines that pass between c10 and its compiling child, as JSON.
+"""The messages between c10 and its compiling child: lines of JSON.
 
-Parent → child, one line on stdin: a CompileJob. Child → parent, lines on its stdout: progress, log, then one
-of done and failed. Paths and tuples go as JSON; nothing is unpickled.
+The parent writes one line to the child's stdin, a CompileJob. The child writes lines to its stdout: any number of
+progress and log, then either done or failed. Nothing is pickled.
 """
 
 from __future__ import annotations
@@ -26,41 +26,47 @@ _ERRORS: dict[str, type[BuildError]] = {
 
 @dataclass(frozen=True, slots=True)
 class CompileJob:
-    """One compile, as the child needs it. ``version`` is the one that the record will name."""
+    """Everything that the child needs to know for one compile."""
 
     runtime: RuntimeKind
+    """The compiler to use."""
     version: str
+    """The full version of the compiler, as probed and as the record will state it."""
     onnx_path: Path
+    """The model."""
     build_config: BuildConfig
+    """Precision, shapes and options."""
     output_path: Path
+    """Where the engine goes; its sidecar goes beside it."""
     timing_cache_path: Path | None = None
+    """TensorRT's timing cache; None to build without one."""
 
 
 class MessageStream:
-    """Writes messages, a JSON line each; safe to use from the builder's threads."""
+    """Writes messages as lines of JSON. Safe to use from several threads, as the builder does."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
         self._lock = threading.Lock()
 
     def send(self, event: str, **fields: Any) -> None:
-        """Send one message."""
+        """Write one message: the name of the event, and its fields as JSON values."""
         with self._lock:
             self._stream.write(json.dumps({"event": event, **fields}) + "\n")
             self._stream.flush()
 
     def progress(self, progress: BuildProgress) -> None:
-        """Send where the builder is."""
+        """Write the builder's progress."""
         self.send("progress", phase=progress.phase, step=progress.step, steps=progress.steps)
 
 
 def encode_job(job: CompileJob) -> str:
-    """Return the job as one line."""
+    """Return a job as one line of JSON."""
     return json.dumps(asdict(job), default=str)
 
 
 def decode_job(line: str) -> CompileJob:
-    """Return the job that a line holds."""
+    """Return the job from the line that ``encode_job`` returned."""
     job = json.loads(line)
     config = job["build_config"]
     options = config["options"]
@@ -91,7 +97,7 @@ def decode_job(line: str) -> CompileJob:
 
 
 def encode_error(error: BuildError) -> dict[str, Any]:
-    """Return an error as JSON values."""
+    """Return an error's class and attributes as JSON values."""
     return {
         "class": type(error).__name__,
         "message": error.message,
@@ -102,7 +108,7 @@ def encode_error(error: BuildError) -> dict[str, Any]:
 
 
 def decode_error(fields: dict[str, Any]) -> BuildError:
-    """Return the error that the child met, with its own type."""
+    """Return the error from what ``encode_error`` returned, with its own type."""
     if fields["class"] == CalibrationCacheError.__name__:
         return CalibrationCacheError(
             fields["message"], calibration_path=Path(fields["calibration_path"]), remedy=fields["remedy"]

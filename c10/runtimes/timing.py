@@ -1,8 +1,8 @@
-"""TensorRT's timing cache, kept between builds of one device. Runs in the child.
+"""Keeps TensorRT's timing cache between builds on one device.
 
-Specific to device, CUDA and TensorRT version, which its file name says. It changes how long a build takes and
-never what an engine was built from, so it is not part of the build key. The GPU's lock is held around every
-build that uses one: loading, combining and writing cannot lose another's update.
+The cache is specific to the device and to the versions of CUDA and TensorRT, which its filename states. It changes how
+long a build takes but not what the engine is built from, so it is not part of the build key. Every build that uses it
+holds the GPU's lock, so no other build can write the file between loading and saving.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ TIMING_DIRECTORY: Final = ".timing"
 
 
 def timing_cache_path(cache_root: Path, host: HostCapabilities) -> Path:
-    """Return where the timing cache of a host lies."""
+    """Return the path of a host's timing cache."""
     parts = [f"sm{host.sm}", host.device_name or "gpu", f"cuda{host.cuda_driver}", f"trt{host.tensorrt_version}"]
     name = "_".join(re.sub(r"[^a-z0-9.]+", "-", part.lower()) for part in parts)
     return cache_root / TIMING_DIRECTORY / f"{name}.timing"
 
 
 def load_timing_cache(config: tensorrt.IBuilderConfig, path: Path) -> None:
-    """Give the builder what earlier builds measured; a file that TensorRT does not accept is as good as none."""
+    """Load the measurements of earlier builds; start empty if the file is missing or TensorRT rejects it."""
     try:
         saved = path.read_bytes()
     except OSError:
@@ -40,7 +40,7 @@ def load_timing_cache(config: tensorrt.IBuilderConfig, path: Path) -> None:
 
 
 def save_timing_cache(config: tensorrt.IBuilderConfig, path: Path) -> None:
-    """Keep what was measured; where that fails the next build measures again."""
+    """Save the measurements. If the file cannot be written, the next build measures again."""
     cache = config.get_timing_cache()
     if cache is not None:
         with suppress(PublishError):

@@ -67,7 +67,7 @@ def test_a_profile_that_the_model_cannot_take_is_refused_with_the_models_inputs(
 
 
 def test_all_problems_are_told_at_once(rtx: IsolatedRuntime, tmp_path: Path) -> None:
-    with pytest.raises(EngineBuildError, match="got 3 that it cannot") as caught:
+    with pytest.raises(EngineBuildError, match="got 3 that do not") as caught:
         compiled(rtx, tmp_path, profile(((1, 9),) * 3, None), profile(SMALL, None))
     assert [line[:10] for line in caught.value.log[:3]] == ["profile 0:", "profile 0:", "profile 1:"]
 

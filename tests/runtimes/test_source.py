@@ -138,7 +138,7 @@ def test_the_converted_network_is_checked_before_tensorrt_sees_it(
         EngineBuildError, match="conversion to fp16: expected c10 to keep a valid model valid"
     ) as caught:
         prepare(job_of(network_of("fp32", tmp_path / "m.onnx"), "fp16"))
-    assert "a fault of c10 and not of the model" in caught.value.remedy
+    assert "a defect of c10, not of the model" in caught.value.remedy
 
 
 def test_an_original_that_is_invalid_is_recorded_as_such(tmp_path: Path) -> None:

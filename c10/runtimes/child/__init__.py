@@ -1,1 +1,1 @@
-"""The compiling process: only this folder imports a compiler, and only ``worker`` starts it."""
+"""The code of the compiling process, started through ``worker``. Only this folder imports a compiler."""

@@ -1,7 +1,7 @@
 """ONNX → serialized engine: one code path over TensorRT 10.x, 11.x and TensorRT-RTX.
 
-The differences between the three stand in ``options`` (what each of them has) and ``configure`` (how the builder is
-told).
+The differences between the three are in ``options`` (which options each has) and ``configure`` (how each option is
+set).
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ if TYPE_CHECKING:
 
     from c10.runtimes.messages import CompileJob, MessageStream
 
-_WARNINGS_MAX: Final = 20  # lines; a parser can warn of every node
+_WARNINGS_MAX: Final = 20  # lines; a parser may warn about every node
 
 
 def build_engine(job: CompileJob, messages: MessageStream) -> tuple[FileDigests, NetworkReport]:
-    """Compile and publish; return the engine's digests and size, and what became of the network.
+    """Compile and publish an engine; return its digests and size, and the report about its network.
 
     Raises EngineBuildError, CalibrationCacheError, PublishError, SourceError, ConfigError.
     """
@@ -62,13 +62,13 @@ def _import_compiler(job: CompileJob) -> Any:
     if found[:shared] != expected[:shared]:
         raise EngineBuildError(
             f"{name}: expected version {job.version}, as probed, got {trt.__version__}",
-            remedy="Two installations are mixed: remove one.",
+            remedy="Two installations of it are mixed: remove one.",
         )
     return trt
 
 
 class _Build:
-    """One builder, its logger, and what they said."""
+    """One builder, its logger, and the messages of both."""
 
     def __init__(self, trt: Any, job: CompileJob, messages: MessageStream, *, strong: bool) -> None:
         self._trt = trt
@@ -86,7 +86,7 @@ class _Build:
         self._messages.progress(BuildProgress("Parsing"))
         self._changed = source.report.converted
         network = self._builder.create_network(network_flags(self._trt, strong=self._strong))
-        # Kept: the parser owns the weights that the network refers to.
+        # The parser must outlive the network, because it owns the network's weights.
         self._parser: tensorrt.OnnxParser = self._trt.OnnxParser(network, self._logger)
         if source.content is None:
             ok = self._parser.parse_from_file(str(source.path))
@@ -99,15 +99,15 @@ class _Build:
         return network
 
     def check(self, network: tensorrt.INetworkDefinition) -> None:
-        """Raise EngineBuildError where the network cannot take the shapes of the configuration."""
+        """Raise EngineBuildError if the configured shapes do not fit the network."""
         check_profiles(self._job.onnx_path, network, self._job.build_config.profiles)
 
     def warnings(self) -> tuple[str, ...]:
-        """Return what TensorRT warned of, each warning once."""
+        """Return TensorRT's warnings, each once, at most _WARNINGS_MAX."""
         return tuple(dict.fromkeys(self._warnings))[:_WARNINGS_MAX]
 
     def serialize(self, network: tensorrt.INetworkDefinition) -> tensorrt.IHostMemory:
-        """Return the engine's bytes, as TensorRT's own memory."""
+        """Return the engine's bytes, in memory that TensorRT owns."""
         job = self._job
         config = configure(
             self._trt, self._builder, network, job.build_config, version=job.version, strong=self._strong
@@ -140,9 +140,11 @@ class _Build:
         said = [str(self._parser.get_error(index)) for index in range(self._parser.num_errors)]
         log = tuple(dict.fromkeys([*said, *self._errors]))
         message = f"{self._job.onnx_path}: {what}: expected {expected}, got {got}"
-        remedy = "The lines above are TensorRT's own." if log else "TensorRT says nothing more: export it anew."
+        remedy = (
+            "The lines above are TensorRT's reasons." if log else "TensorRT gives no reason: export the model again."
+        )
         if self._changed:
-            remedy += ' It was given the network as c10 converts it; precision = "fp32" gives it unchanged.'
+            remedy += ' c10 converted the network; with precision = "fp32" TensorRT gets it unchanged.'
         raise EngineBuildError(message, log=(*log, *inputs), remedy=remedy)
 
 
@@ -162,7 +164,7 @@ def _logger(trt: Any, log: Callable[..., None]) -> Any:
 
 def _progress_monitor(trt: Any, messages: MessageStream) -> Any:
     class Monitor(trt.IProgressMonitor):  # type: ignore[misc] # as above
-        """Source: IProgressMonitor in TensorRT's API reference; a phase may lie inside another."""
+        """Source: IProgressMonitor in TensorRT's API reference. Phases may be nested."""
 
         def __init__(self) -> None:
             trt.IProgressMonitor.__init__(self)

@@ -1,7 +1,7 @@
-"""BuildConfig → TensorRT's builder configuration. Runs in the child.
+"""BuildConfig → TensorRT's builder configuration.
 
-One place for how each option is said; which TensorRT has it stands in ``options``. TensorRT's types are checked
-against its published stubs.
+This is the only module that sets options of a builder; which TensorRT has which option is in ``options``. Calls are
+type-checked against TensorRT's published stubs.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _MIB: Final = 1 << 20
 
 
 def network_flags(trt: Any, *, strong: bool) -> int:
-    """Return the bits that create_network takes; both flags exist up to TensorRT 10 and only one in RTX."""
+    """Return the flags for create_network, as bits. A flag that this TensorRT does not have is left out."""
     flags = trt.NetworkDefinitionCreationFlag
     names = ["EXPLICIT_BATCH", *(["STRONGLY_TYPED"] if strong else [])]
     return sum(1 << int(getattr(flags, name)) for name in names if hasattr(flags, name))
@@ -34,7 +34,11 @@ def configure(
     version: str,
     strong: bool,
 ) -> tensorrt.IBuilderConfig:
-    """Return the builder configuration that says ``wanted``. Raises EngineBuildError, CalibrationCacheError."""
+    """Return a builder configuration with the options of ``wanted``.
+
+    ``version`` is TensorRT's, in full; ``strong``: whether the network is strongly typed. Raises EngineBuildError and
+    CalibrationCacheError.
+    """
     config = builder.create_builder_config()
     config.set_memory_pool_limit(trt.MemoryPoolType.WORKSPACE, wanted.workspace_mb * _MIB)
     config.builder_optimization_level = wanted.options.builder_optimization_level
@@ -83,7 +87,7 @@ def _set_targets(trt: Any, builder: tensorrt.Builder, config: tensorrt.IBuilderC
 
 
 def _set_compute_capabilities(trt: Any, config: Any, options: BuildOptions) -> None:
-    """TensorRT-RTX alone: none given means its default, Ampere and later."""
+    """Set the GPUs to build for. Only TensorRT-RTX has this; its default is Ampere and later."""
     if options.compute_capabilities:
         config.num_compute_capabilities = len(options.compute_capabilities)
     for index, sm in enumerate(options.compute_capabilities):
@@ -93,7 +97,7 @@ def _set_compute_capabilities(trt: Any, config: Any, options: BuildOptions) -> N
 def _set_weak_precision(
     trt: Any, builder: tensorrt.Builder, config: tensorrt.IBuilderConfig, wanted: BuildConfig, version: str
 ) -> None:
-    """Up to TensorRT 10 a flag allows a precision; where the GPU has no use for it, nothing would say so."""
+    """Refuse a precision that the GPU does not compute in, which TensorRT 10 ignores silently; set the calibrator."""
     fast = {"fp16": "platform_has_fast_fp16", "int8": "platform_has_fast_int8"}.get(wanted.precision)
     if fast is not None and not getattr(builder, fast):
         raise EngineBuildError(

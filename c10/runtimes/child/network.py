@@ -1,8 +1,8 @@
-"""What is asked for against what the parsed network is.
+"""Checks the configured shapes against the inputs of the parsed network.
 
-Rules: NVIDIA, "Working with Dynamic Shapes": a profile names every dynamic input, min ≤ opt ≤ max, and free
-dimensions of one name agree. A dimension may be 0 (an empty KV cache). A shape input is given by its values, which
-may be any integers; an ordinary input by its dimensions.
+Rules: NVIDIA, "Working with Dynamic Shapes": a profile names every dynamic input, min ≤ opt ≤ max, and free dimensions
+of one name are equal. A dimension may be 0 (an empty KV cache). For a shape input a profile gives values, which may be
+any integers; for an ordinary input it gives dimensions.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from c10.corpus.spec import OptimizationProfile, Shape, ShapeRange
 from c10.errors import EngineBuildError
 
 _FREE: Final = -1
-#: TensorRT (RTX 1.7) refuses 2^31 and takes 2^62 for 0: it keeps 32 bits of a dimension.
+#: TensorRT (RTX 1.7) keeps 32 bits of a dimension: it rejects 2^31, and reads 2^62 as 0.
 _DIMENSION_MAX: Final = 2**31 - 1
 _BARE_KEY: Final = re.compile("[A-Za-z0-9_-]+")
 
 
 def check_profiles(onnx_path: Path, network: Any, profiles: tuple[OptimizationProfile, ...]) -> None:
-    """Raise one EngineBuildError with all that speaks against the profiles, and the model's real inputs."""
+    """Raise EngineBuildError if a profile does not fit the network, with every problem and the network's inputs."""
     inputs = {tensor.name: tensor for tensor in _inputs(network)}
     problems: list[str] = []
     for number, profile in enumerate(profiles):
@@ -34,14 +34,18 @@ def check_profiles(onnx_path: Path, network: Any, profiles: tuple[OptimizationPr
         problems += _missing_problems(inputs, {})
     if problems:
         raise EngineBuildError(
-            f"{onnx_path}: shapes: expected ones that the model can take, got {len(problems)} that it cannot",
+            f"{onnx_path}: shapes: expected shapes that fit the model's inputs, got {_misfits(len(problems))}",
             log=(*problems, *describe_inputs(network)),
             remedy="Correct the inputs of this backbone in backbones.toml.",
         )
 
 
+def _misfits(number: int) -> str:
+    return "1 that does not" if number == 1 else f"{number} that do not"
+
+
 def describe_inputs(network: Any) -> tuple[str, ...]:
-    """Return a line for each of the model's inputs: name, type and shape, -1 where a dimension is free."""
+    """Return a line for each input of the model: its name, type and shape, with -1 for a free dimension."""
     return tuple(
         f"model input: {tensor.name} {_type_name(tensor.dtype)} {list(tensor.shape)}" for tensor in _inputs(network)
     )
@@ -92,7 +96,7 @@ def _value_problems(name: str, model: Shape, shapes: ShapeRange) -> Iterator[str
 
 
 def _bounds(name: str, shapes: ShapeRange) -> dict[str, Shape]:
-    """Return the bounds of a range by the key that they stand under; one bound where all are equal."""
+    """Return the bounds of a range by their key in backbones.toml; a single bound if all are equal."""
     if shapes.min == shapes.opt == shapes.max:
         return {name: shapes.opt}
     return {f"{name}.min": shapes.min, f"{name}.opt": shapes.opt, f"{name}.max": shapes.max}

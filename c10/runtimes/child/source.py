@@ -1,7 +1,7 @@
-"""The network as TensorRT is to be given it: taken as it is, or changed by c10 and checked. Runs in the child.
+"""Prepares the network for TensorRT: unchanged, or converted by c10 and then checked.
 
-Which of the two follows from one question, which precision the network has (``c10.conversion.precision``), and from the
-backbone's ``precision`` and ``conversion``. docs/precision.md has the table.
+That depends on the network's precision (``c10.conversion.precision``) and on the backbone's ``precision`` and
+``conversion``. docs/precision.md has the table.
 """
 
 from __future__ import annotations
@@ -33,19 +33,23 @@ _CONVERTIBLE: Final = frozenset({"fp16", "bf16"})
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """What the parser reads: ``content``, or the file at ``path`` if that is None. ``report`` is for the record."""
+    """The network for TensorRT's parser."""
 
     path: Path
+    """The file to parse if ``content`` is None; external data is found relative to it."""
     content: bytes | None
+    """The model as bytes; None if the parser is to read the file."""
     report: NetworkReport
+    """What c10 did to the network, for the record."""
 
 
 @contextmanager
 def source_of(job: CompileJob, *, strong: bool, progress: Callable[[str], None]) -> Iterator[Source]:
-    """Give the network in the form that ``job`` asks for; ``strong``: its own types decide.
+    """Yield the network in the form that ``job`` asks for.
 
-    Raises EngineBuildError if the network cannot have the precision that the engine's name says, SourceError and
-    PublishError.
+    ``strong``: whether the network is built strongly typed. ``progress`` is called with the name of a phase. Raises
+    EngineBuildError if the network cannot have the precision in the engine's name, ConfigError for an entry of
+    keep_fp32 that matches no node, SourceError and PublishError.
     """
     with _examining(job.onnx_path), warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
@@ -83,7 +87,7 @@ def _prepare(job: CompileJob, *, strong: bool, progress: Callable[[str], None]) 
 
 
 def _converted(job: CompileJob, model: Model, problem: str) -> NetworkReport:
-    """Convert the model in place; raise EngineBuildError if no layer of it computes in the precision then."""
+    """Convert the model in place. Raises EngineBuildError if no layer would compute in the precision."""
     precision = job.build_config.precision
     assert precision == "fp16" or precision == "bf16"  # noqa: S101, PLR1714 - for the type checker
     result = convert(model, precision, job.build_config.options.keep_fp32, where=job.onnx_path)
@@ -104,14 +108,14 @@ def _converted(job: CompileJob, model: Model, problem: str) -> NetworkReport:
 
 
 def refuse_precision(onnx_path: Path, config: BuildConfig, network: NetworkPrecision, *, strong: bool) -> None:
-    """Raise EngineBuildError if the engine would not have the precision that its name says."""
+    """Raise EngineBuildError if the engine would not have the precision in its name."""
     problem, remedy = _contradiction(config, network, strong=strong)
     if problem:
         raise EngineBuildError(f"{onnx_path}: precision {config.precision}: {problem}", remedy=remedy)
 
 
 def _contradiction(config: BuildConfig, network: NetworkPrecision, *, strong: bool) -> tuple[str, str]:
-    """Return what speaks against the precision and what to do about it; "" and "" if nothing does."""
+    """Return a problem with the precision, and its remedy; two empty strings if there is none."""
     wanted = config.precision
     foreign = sorted(network.quantized - {wanted})
     if foreign and wanted not in network.quantized:
@@ -129,7 +133,7 @@ def _contradiction(config: BuildConfig, network: NetworkPrecision, *, strong: bo
 
 
 def _unconverted(config: BuildConfig, network: NetworkPrecision, *, strong: bool) -> tuple[str, str]:
-    """Return what speaks against leaving a network unconverted that fits otherwise, as _contradiction does."""
+    """Return a problem with building a network unconverted, and its remedy, as _contradiction does."""
     wanted, options = config.precision, config.options
     if options.conversion == "never" and network.of != wanted:
         remedy = f'Set precision = "{network.of}", or conversion = "auto" to have c10 convert the network.'
@@ -138,7 +142,10 @@ def _unconverted(config: BuildConfig, network: NetworkPrecision, *, strong: bool
         return f"expected a network to convert, since keep_fp32 is set; got one of {wanted}", "Remove keep_fp32."
     if options.keep_fp32 and not strong:
         remedy = 'Remove keep_fp32, or set conversion = "always" to have c10 convert the network.'
-        return "expected a network that c10 converts, since keep_fp32 is set; this builder converts it itself", remedy
+        return (
+            "expected a network that c10 converts, since keep_fp32 is set; this builder chooses the types itself",
+            remedy,
+        )
     return "", ""
 
 
@@ -148,7 +155,7 @@ def _set(precision: str) -> str:
 
 @contextmanager
 def _examining(onnx_path: Path) -> Iterator[None]:
-    """Raise EngineBuildError for what onnx does not expect of a model: it raises anything for a malformed one."""
+    """Turn any exception of onnx into an EngineBuildError: a malformed model makes it raise many types."""
     try:
         yield
     except (C10Error, MemoryError):
@@ -162,10 +169,10 @@ def _examining(onnx_path: Path) -> Iterator[None]:
 
 @contextmanager
 def _written(model: Model, *, beside: Path) -> Iterator[Path]:
-    """Write a model that is too large for memory beside the engine, for the length of the block."""
+    """Write a model too large for one message to a temporary folder beside the engine; yield its path."""
     folder = temporary_path(beside)
     try:
-        with publishing(beside, "write the converted network beside it for the length of the build"):
+        with publishing(beside, "write the converted network beside it during the build"):
             folder.mkdir(parents=True)
         write_model(model, folder / "model.onnx")
         yield folder / "model.onnx"

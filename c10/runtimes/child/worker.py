@@ -1,7 +1,7 @@
-"""The compiling child's main: one job from stdin, messages to stdout.
+"""The main function of the compiling child: reads one job from stdin, writes messages to stdout.
 
-stdout belongs to the messages; whatever a library prints goes to stderr, which the parent keeps for the case
-that this process dies.
+Only messages go to the parent's end of stdout. What libraries print goes to stderr, which the parent reports if this
+process dies.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ _PR_SET_PDEATHSIG: Final = 1
 
 
 def main() -> None:
-    """Compile the one job that stdin holds."""
+    """Compile the job on stdin."""
     parent = os.getppid()
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent gets Ctrl-C too, and ends this process
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent gets Ctrl-C as well, and ends this process
     messages = MessageStream(os.fdopen(os.dup(1), "w"))
     os.dup2(2, 1)
     job = decode_job(sys.stdin.readline())
-    if os.getppid() != parent:  # it died before the kernel was told to tell
+    if os.getppid() != parent:  # the parent died before prctl took effect
         return
     from c10.runtimes.child.build import build_engine  # imports a compiler
 
@@ -42,4 +42,4 @@ def main() -> None:
     else:
         messages.send("done", **asdict(engine), network=asdict(report))
     sys.stdout.flush()
-    os._exit(0)  # nothing is left to do, and libraries have crashed while they were taken down
+    os._exit(0)  # skips the cleanup of libraries, which has crashed before
