@@ -197,7 +197,7 @@ REFUSED_FILES = {
     "image is a string": ('image = "a"', "image: expected a table, got 'a'"),
     "signing without keys": (
         "[signing]\nrequire_signature = true",
-        "signing.trusted_keys: expected at least one key where signatures are required, got none",
+        "signing.trusted_keys: expected at least one key, because require_signature is true, got none",
     ),
 }
 
@@ -311,7 +311,7 @@ def test_problems_of_conversion_are_told_with_all_others(tmp_path: Path) -> None
 def test_shape_beside_profiles_is_refused(tmp_path: Path) -> None:
     text = backbone() + "inputs.input = {min = [1], opt = [1], max = [1]}\n"
     assert problems_of(text, tmp_path) == [
-        "backbones[0].expected_input_shape: expected it or inputs or profiles, got more than one of them"
+        "backbones[0].expected_input_shape: expected one of expected_input_shape, inputs and profiles, got several"
     ]
 
 
@@ -414,8 +414,7 @@ def test_cache_root_may_name_device_and_sm_count(tmp_path: Path) -> None:
 )
 def test_cache_root_refuses_any_other_braces(tmp_path: Path, cache_root: str) -> None:
     assert problems_of(f'cache_root = "{cache_root}"\n' + backbone(), tmp_path) == [
-        "cache_root: expected no braces but those of {device} and {sm_count} (write one of these, or no braces), "
-        f"got {cache_root!r}"
+        f"cache_root: expected no braces except in {{device}} and {{sm_count}}, got {cache_root!r}"
     ]
 
 

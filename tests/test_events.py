@@ -116,7 +116,7 @@ def test_with_json_what_the_database_says_is_json_too(corpus: Corpus) -> None:
 
 def test_another_format_than_the_two_is_said() -> None:
     warned = configured("", "jsn").splitlines()
-    assert warned[0] == "WARNING c10.log.format C10_LOG_FORMAT: expected json or text, got 'jsn': text"
+    assert warned[0] == "WARNING c10.log.format C10_LOG_FORMAT: expected json or text, got 'jsn'; using text"
 
 
 def test_as_text_only_warnings_and_above(corpus: Corpus) -> None:

@@ -315,7 +315,7 @@ def test_a_builder_that_fails_says_why_and_the_task_fails(
     [
         ("builder", "kaniko", "image.builder: expected one of auto, docker, podman, buildah, none, got 'kaniko'"),
         ("name", "Robots Engines", "image.name: expected an image name"),
-        ("base", "debian", 'image.base: expected "scratch" where no builder is to be used'),
+        ("base", "debian", 'image.base: expected "scratch", because builder = "none" cannot add to an image'),
         ("bass", "x", "image.bass: expected one of base, builder, name, output, got unknown key 'bass'"),
     ],
 )

@@ -394,7 +394,7 @@ def test_a_policy_that_is_none_is_refused(keys: KeyPair, corpus: Corpus) -> None
         SigningPolicy(trusted_keys=(keys.public,), revoked=("abc",))
     done = run("doit", set_policy(corpus, require_signature=True, revoked=["abc"]))
     assert done.rc != 0
-    assert "signing.trusted_keys: expected at least one key where signatures are required, got none" in done.stderr
+    assert "signing.trusted_keys: expected at least one key, because require_signature is true, got none" in done.stderr
     assert "signing.revoked: expected key ids and digests of 64 hex digits, got 'abc'" in done.stderr
 
 

@@ -1,1 +1,1 @@
-"""All that speaks to a person or to a log: events, progress, the live display, text."""
+"""Everything that a person or a log reads: events, progress, the live display, text."""

@@ -1,7 +1,7 @@
-"""What a run shows: lines that stay, and what is under way.
+"""Shows a run: lines that stay, and the builds that are running.
 
-``PlainDisplay`` writes lines, for a pipe, a file or a log; ``live.LiveDisplay`` draws on a terminal. Both hear
-of running builds through the progress channel, on a thread of their own.
+``PlainDisplay`` writes lines, for a pipe, a file or a log; ``live.LiveDisplay`` draws on a terminal. Both receive the
+progress of running builds through the progress channel, in a thread of their own.
 """
 
 from __future__ import annotations
@@ -15,24 +15,24 @@ from c10.console.output import Output
 from c10.console.progress import CHANNEL
 from c10.console.watch import BuildWatch, RunningBuild
 
-HEARTBEAT_S: Final = 30.0
+HEARTBEAT_S: Final = 30.0  # between two progress lines of one build
 
 
 class Display(Protocol):
-    """Shows lines, and between them what is under way."""
+    """Shows lines, and the builds that are running."""
 
     def write(self, text: str) -> None:
-        """Show text that stays; it ends with a line feed."""
+        """Show text that stays. It ends with a line feed."""
 
     def building(self, model_name: str, estimate_s: float | None) -> None:
-        """A build begins."""
+        """Show a build from now on; ``estimate_s``: how long it may take, None if unknown."""
 
     def close(self) -> None:
-        """End."""
+        """Remove what does not stay, and stop the thread."""
 
 
 class PlainDisplay:
-    """Lines in a stream, with a sign of life where a build takes long."""
+    """Writes lines to a stream, and a progress line every ``heartbeat_s`` seconds during a long build."""
 
     def __init__(self, output: Output, *, heartbeat_s: float = HEARTBEAT_S) -> None:
         self._output = output
@@ -42,17 +42,17 @@ class PlainDisplay:
         self._watch = BuildWatch(self._beat)
 
     def write(self, text: str) -> None:
-        """Write; signs of life come on a thread of their own."""
+        """Write text that stays. A lock keeps it apart from the progress lines of the other thread."""
         with self._lock:
             self._output.write(text)
 
     def building(self, model_name: str, estimate_s: float | None) -> None:
-        """Begin to give signs of life."""
+        """Write progress lines for a build until it ends."""
         self._told[model_name] = 0.0
         self._watch.add(RunningBuild(model_name, estimate_s))
 
     def close(self) -> None:
-        """Stop."""
+        """Stop the thread that writes progress lines."""
         self._watch.close()
 
     def _beat(self, builds: list[RunningBuild]) -> None:
@@ -65,9 +65,9 @@ class PlainDisplay:
 
 
 def make_display(output: Output) -> Display:
-    """Return the display that suits the output: live on a terminal that can move its cursor, else plain.
+    """Return the display for an output: live on a terminal that can move its cursor, otherwise plain.
 
-    On a live terminal the lines say what the log's text would, so that is left out there; as JSON it is not.
+    A live display also turns off the text form of log events, because its lines say the same.
     """
     CHANNEL.open()
     if is_live(output):
@@ -79,7 +79,7 @@ def make_display(output: Output) -> Display:
 
 
 def is_live(output: Output) -> bool:
-    """Whether the output is a terminal that can be drawn on, and nobody else writes JSON to it."""
+    """Whether the output is a terminal that can be drawn on, and events are not logged as JSON."""
     return (
         output.isatty()
         and os.environ.get("TERM", "dumb") != "dumb"

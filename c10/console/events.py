@@ -1,7 +1,7 @@
-"""c10's log events.
+"""Emits c10's log events.
 
-Logger ``c10``; ``record.event`` is the event's name, the message begins with it, its fields are attributes of
-the record. docs/log-events.schema.json is their schema.
+They go to the logger ``c10``. ``record.event`` is the name of the event and the first word of the message; the fields
+of the event are attributes of the record. docs/log-events.schema.json is the schema of their JSON form.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ _TEXT_FORMATS: Final = (None, "", "text")
 
 
 def cache_hit(target: EngineTarget) -> None:
-    """An engine is reused."""
+    """Log that an engine is reused."""
     _emit(logging.INFO, "c10.engine.cache.hit", target.model_name, _of(target))
 
 
 def cache_miss(target: EngineTarget, refusal: Refusal) -> None:
-    """An engine is going to be built; a sidecar that speaks against its engine is an event of its own."""
+    """Log that an engine must be built, and before it, as an event of its own, that its sidecar does not match."""
     fields = {**_of(target), "reason": refusal.reason}
     if refusal.reason in SIDECAR_REASONS:
         _emit(logging.WARNING, "c10.engine.sidecar.mismatch", f"{target.model_name}: {refusal}", fields)
@@ -37,7 +37,7 @@ def cache_miss(target: EngineTarget, refusal: Refusal) -> None:
 
 
 def compile_error(target: EngineTarget, error: BaseException) -> None:
-    """An engine could not be built."""
+    """Log that an engine could not be built."""
     calibration = getattr(error, "calibration_path", None)
     fields = {
         **_of(target),
@@ -51,14 +51,14 @@ def compile_error(target: EngineTarget, error: BaseException) -> None:
 
 
 def compile_warnings(target: EngineTarget, warnings: Sequence[str]) -> None:
-    """Libraries or TensorRT warned of something. For programs: the run's own lines tell a person the same."""
+    """Log the warnings of libraries and TensorRT. At INFO, because the run's own lines show them to a person."""
     for warning in warnings:
         fields = {"model_name": target.model_name, "warning": warning}
         _emit(logging.INFO, "c10.engine.compile.warning", f"{target.model_name}: {warning}", fields)
 
 
 def compile_summary(*, built: int, reused: int, failed: int, duration_s: float) -> None:
-    """A run is over."""
+    """Log the counts and the duration of a run that has ended."""
     fields = {
         "engines_built": built,
         "engines_reused": reused,
@@ -70,36 +70,38 @@ def compile_summary(*, built: int, reused: int, failed: int, duration_s: float) 
 
 
 def workspace_large(target: EngineTarget, memory_mb: int) -> None:
-    """The workspace asked for is more than half of the board's memory."""
+    """Log that the requested workspace is more than half of the board's memory; both in MiB."""
     workspace = target.build_config.workspace_mb
     fields = {"model_name": target.model_name, "workspace_mb": workspace, "memory_mb": memory_mb}
-    words = f"{target.model_name}: workspace_mb = {workspace} is over half of the {memory_mb} MiB that this board has"
+    words = (
+        f"{target.model_name}: workspace_mb = {workspace} is more than half of this board's memory ({memory_mb} MiB)"
+    )
     _emit(logging.WARNING, "c10.config.workspace.large", words, fields)
 
 
 def config_invalid(error: C10Error) -> None:
-    """No engine can be asked for. For programs alone: a person reads the same from doit, in the next line."""
+    """Log, as JSON only, that the configuration has errors. doit shows them to a person in its next line."""
     if os.environ.get(FORMAT_VARIABLE) == "json":
         fields = {"error_class": type(error).__name__, "remedy": error.remedy}
         _emit(logging.ERROR, "c10.config.invalid", error.message, fields)
 
 
 def database_unwritable(name: str, problem: str) -> None:
-    """The database of doit is not written: later runs look again at what this one has looked at."""
+    """Log that doit's database cannot be written; later runs then repeat the checks of this one."""
     words = f"{name}: doit's database is not written ({problem}); engines are not affected"
     _emit(logging.WARNING, "c10.database.unwritable", words, {})
 
 
 def output_lost(error: Exception) -> None:
-    """What a run tells a person cannot be written any more; it goes on."""
-    words = f"{error}: the run goes on, and its lines are dropped"
+    """Log that the lines of a run can no longer be written; the run continues."""
+    words = f"{error}: the run continues without output"
     _emit(logging.WARNING, "c10.output.lost", words, {"error_class": type(error).__name__})
 
 
 def configure_logging() -> None:
-    """Send events to standard error, once: with C10_LOG_FORMAT=json all of them, else WARNING and above.
+    """Send events to standard error: all of them with C10_LOG_FORMAT=json, otherwise WARNING and above as text.
 
-    As text nothing is added where the application has handlers of its own.
+    A second call changes nothing, nor does a call for text if the application's root logger has handlers.
     """
     as_json = (wanted := os.environ.get(FORMAT_VARIABLE)) == "json"
     if any(isinstance(handler, _EventHandler) for handler in LOGGER.handlers):
@@ -113,11 +115,16 @@ def configure_logging() -> None:
     if as_json:
         LOGGER.setLevel(logging.INFO)
     elif wanted not in _TEXT_FORMATS:
-        _emit(logging.WARNING, "c10.log.format", f"{FORMAT_VARIABLE}: expected json or text, got {wanted!r}: text", {})
+        _emit(
+            logging.WARNING,
+            "c10.log.format",
+            f"{FORMAT_VARIABLE}: expected json or text, got {wanted!r}; using text",
+            {},
+        )
 
 
 def leave_out_text() -> None:
-    """Send no text to standard error: a person reads the same on the terminal. JSON still goes there."""
+    """Stop sending events as text to standard error, for a terminal that shows the same. JSON is still sent."""
     for handler in LOGGER.handlers:
         if isinstance(handler, _EventHandler) and not isinstance(handler.formatter, _JsonFormatter):
             handler.setLevel(logging.CRITICAL + 1)
@@ -130,7 +137,7 @@ else:
 
 
 class _EventHandler(_StreamHandler):
-    """Writes to what sys.stderr was when it was made: doit replaces it while an action runs."""
+    """Writes to the sys.stderr of the time when it was made, because doit replaces sys.stderr during an action."""
 
     def __init__(self) -> None:
         super().__init__(sys.stderr)

@@ -1,4 +1,4 @@
-"""Ctrl-C: an end like another, not a defect."""
+"""Ends a run that was interrupted by Ctrl-C without a traceback."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from types import TracebackType
 
 
 def is_interrupted() -> bool:
-    """Whether Ctrl-C is what ends this run: asked where doit, on its way out, closes the run."""
+    """Whether Ctrl-C is ending this run. Call it while doit handles the exception that ends the run."""
     return isinstance(sys.exc_info()[1], KeyboardInterrupt)
 
 
 def show_no_traceback() -> None:
-    """Let Python end this process by SIGINT, as shells expect (status 130), without saying where it struck."""
+    """Suppress the traceback of Ctrl-C. Python still ends the process by SIGINT, as shells expect (status 130)."""
     shown = sys.excepthook
 
     def show(kind: type[BaseException], error: BaseException, traceback: TracebackType | None) -> None:

@@ -1,7 +1,7 @@
-"""Running builds drawn on a terminal.
+"""Draws running builds on a terminal.
 
-One line a build: name, phase, bar against the estimate (none without one), elapsed time. Lines that stay are
-printed above.
+Each build has one line: its name, its phase, a bar if its duration can be estimated, and the elapsed time. Lines that
+stay are printed above.
 """
 
 from __future__ import annotations
@@ -17,15 +17,15 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 _BAR_WIDTH: Final = 24  # columns
-_NARROW: Final = 60  # columns; below, the bar is left out before a name is cut
-_WIDE: Final = 100  # columns; a wider line would part a bar from its name
-_ECHO: Final = 2  # columns: the terminal writes ^C behind the last line, and must not begin another
+_NARROW: Final = 60  # columns; on a narrower terminal the bar is left out, so that names are not cut
+_WIDE: Final = 100  # columns; on a wider line the bar would be too far from its name
+_ECHO: Final = 2  # columns kept free for the ^C that the terminal echoes after the last line
 _REFRESH_HZ: Final = 10
 _COLOURS: Final = {"BUILT ": "32", "REUSED": "2", "FAILED": "1;31"}  # SGR: green, faint, bold red
 
 
 class LiveDisplay:
-    """Draws with rich while something is built; until then, and in a warm run, writes plainly."""
+    """Draws with rich from the first build on. Before it, and in a warm run, it only writes lines."""
 
     def __init__(self, output: Output) -> None:
         self._output = output
@@ -34,7 +34,7 @@ class LiveDisplay:
         self._watch = BuildWatch(self._update)
 
     def write(self, text: str) -> None:
-        """Print above what is drawn."""
+        """Print text that stays, above what is drawn."""
         if self._live is None:
             self._output.write(coloured(text))
             return
@@ -43,13 +43,13 @@ class LiveDisplay:
         self._live.console.print(Text.from_ansi(coloured(text.removesuffix("\n"))), soft_wrap=True)
 
     def building(self, model_name: str, estimate_s: float | None) -> None:
-        """Begin to draw a build."""
+        """Draw a build until it ends."""
         if self._live is None:
             self._live = self._start()
         self._watch.add(RunningBuild(model_name, estimate_s))
 
     def close(self) -> None:
-        """Take away what is drawn."""
+        """Remove what is drawn, and stop the thread."""
         self._watch.close()
         if self._live is not None:
             self._live.stop()
@@ -88,7 +88,7 @@ class LiveDisplay:
         for build in self._builds:
             bar: Any = ""
             if build.estimate_s and width >= _NARROW:
-                # Never full: the build is over when it is over.
+                # Never full, because the estimate may be too short.
                 bar = ProgressBar(total=build.estimate_s, completed=min(build.elapsed_s, 0.99 * build.estimate_s))
             table.add_row(build.model_name, build.describe(), bar, _clock(build))
         return table
@@ -100,7 +100,7 @@ def _clock(build: RunningBuild) -> str:
 
 
 def coloured(text: str) -> str:
-    """Colour a line's first word, unless NO_COLOR (no-color.org) asks not to."""
+    """Return a line with its first word in colour, unless NO_COLOR is set (no-color.org)."""
     colour = _COLOURS.get(text[:6])
     if colour is None or os.environ.get("NO_COLOR"):
         return text

@@ -1,4 +1,4 @@
-"""Where a run's lines go: a stream that may fail without failing a build."""
+"""The stream for a run's lines. If it fails, the run continues."""
 
 from __future__ import annotations
 
@@ -11,27 +11,27 @@ from c10.console import events
 
 
 class Output:
-    """A text stream that a run writes to and does not depend on: an engine is worth more than its line.
+    """A text stream whose failure does not stop a run, because an engine should not be lost for a line of output.
 
-    What its encoding does not have becomes a question mark. Once it cannot be written (nobody reads the pipe any
-    more, the disk of a log is full, it is closed) that is logged, and what follows is dropped.
+    Characters that its encoding does not have become question marks. When a write fails (the pipe has no reader, the
+    disk is full, the stream is closed), that is logged once and everything later is dropped.
     """
 
     def __init__(self, stream: Any) -> None:
-        """``stream`` is None where standard output was closed before Python started."""
+        """``stream`` is None if standard output was closed before Python started."""
         self._stream = stream
 
     @property
     def encoding(self) -> str:
-        """The stream's encoding."""
+        """The stream's encoding; utf-8 if it names none."""
         return getattr(self._stream, "encoding", None) or "utf-8"
 
     def isatty(self) -> bool:
-        """Whether somebody may be looking."""
+        """Whether the stream is a terminal."""
         return bool(getattr(self._stream, "isatty", lambda: False)())
 
     def write(self, text: str) -> None:
-        """Write at once: who waits for a build reads along."""
+        """Write text and flush it, so that it appears while a build runs."""
         if self._stream is None:
             return
         try:
@@ -43,16 +43,16 @@ class Output:
             events.output_lost(error)
 
     def flush(self) -> None:
-        """Nothing waits: whatever was written is flushed."""
+        """Do nothing: ``write`` flushes."""
 
 
 def encodable(text: str, encoding: str) -> str:
-    """Return text with question marks for what an encoding does not have."""
+    """Return text with question marks for characters that an encoding does not have."""
     return text.encode(encoding, "replace").decode(encoding)
 
 
 def silence(stream: Any) -> None:
-    """Send what is left in a stream's buffer nowhere: Python would complain of it once more as it exits.
+    """Redirect a failed stream to the null device; otherwise Python would report its buffer again at exit.
 
     Source: Python's documentation of SIGPIPE (signal, "Note on SIGPIPE").
     """
@@ -63,6 +63,6 @@ def silence(stream: Any) -> None:
 
 
 def tolerate_any_text() -> None:
-    """Let doit's own lines, too, hold what standard output's encoding does not have."""
+    """Let standard output replace characters that its encoding does not have, for doit's own lines."""
     with suppress(AttributeError, ValueError):  # replaced by the application, or closed
         sys.stdout.reconfigure(errors="replace")  # type: ignore[union-attr]

@@ -1,7 +1,7 @@
-"""Where a running build is, from whichever process builds to whoever draws.
+"""Carries the progress of builds from the processes that build to the one that displays it.
 
-A pipe, opened before doit starts its processes and inherited by them: under ``-n`` as in a serial run there is
-one way. A line is shorter than PIPE_BUF, so lines of several writers do not mix (POSIX, write(2)).
+It is a pipe that is opened before doit starts its processes, which inherit it; serial runs use the same pipe. Each
+line is shorter than PIPE_BUF, so lines of several writers do not mix (POSIX, write(2)).
 """
 
 from __future__ import annotations
@@ -15,39 +15,41 @@ from dataclasses import dataclass
 
 from c10.runtimes.protocol import BuildProgress, ProgressCallback
 
-_PHASE_MAX = 120  # characters, far below PIPE_BUF with all around it
+_PHASE_MAX = 120  # characters; with the rest of the line far below PIPE_BUF
 
 
 @dataclass(frozen=True, slots=True)
 class TaskProgress:
-    """One message: which model is where; ``phase`` None says that its build is over."""
+    """One message about the build of one model."""
 
     model_name: str
+    """The model that is being built."""
     progress: BuildProgress | None
+    """How far its build is; None when it has ended."""
 
 
 class ProgressChannel:
-    """The pipe's two ends; closed, and silently so, until somebody opens it to listen."""
+    """The two ends of the pipe. Until ``open`` is called, messages are dropped."""
 
     def __init__(self) -> None:
         self._reader: int | None = None
         self._writer: int | None = None
 
     def open(self) -> None:
-        """Start to listen. A full pipe loses progress, never time: the writing end does not block."""
+        """Open the pipe. Its writing end does not block: if the pipe is full, messages are dropped."""
         self.close()
         self._reader, self._writer = os.pipe()
         os.set_blocking(self._writer, False)
 
     def close(self) -> None:
-        """Stop listening."""
+        """Close both ends."""
         for end in (self._reader, self._writer):
             if end is not None:
                 os.close(end)
         self._reader = self._writer = None
 
     def callback(self, model_name: str) -> ProgressCallback:
-        """Return what a runtime calls for one model."""
+        """Return the progress callback that a runtime gets for one model."""
 
         def send(progress: BuildProgress) -> None:
             self._send([model_name, progress.phase[:_PHASE_MAX], progress.step, progress.steps])
@@ -55,11 +57,11 @@ class ProgressChannel:
         return send
 
     def finished(self, model_name: str) -> None:
-        """Say that a model's build is over, however it ended."""
+        """Send that the build of a model has ended, in success or failure."""
         self._send([model_name, None, 0, 0])
 
     def receive(self, timeout_s: float) -> Iterator[TaskProgress]:
-        """Yield what arrives within ``timeout_s``; nothing where the channel is closed."""
+        """Yield the messages that arrive first within ``timeout_s`` seconds; none if the channel is closed."""
         if self._reader is None or not select.select([self._reader], [], [], timeout_s)[0]:
             return
         for line in os.read(self._reader, 1 << 16).splitlines():
@@ -73,5 +75,5 @@ class ProgressChannel:
                 os.write(self._writer, json.dumps(message).encode() + b"\n")
 
 
-#: One a process, as doit's own Globals are: the reporter opens it, the actions write to it.
+#: The channel of this process: the reporter opens it, and the actions of doit's tasks write to it.
 CHANNEL = ProgressChannel()

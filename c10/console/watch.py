@@ -1,4 +1,4 @@
-"""Which builds are running, and how far each is."""
+"""Follows the running builds and how far each has got."""
 
 from __future__ import annotations
 
@@ -15,28 +15,32 @@ _TICK_S: Final = 0.1
 
 @dataclass(slots=True)
 class RunningBuild:
-    """One engine that is being built. Times are in seconds; ``estimate_s`` is None where nothing is known."""
+    """One engine that is being built."""
 
     model_name: str
+    """The model."""
     estimate_s: float | None
+    """How many seconds the build may take; None if unknown."""
     started: float = field(default_factory=time.monotonic)
+    """When it started, by time.monotonic()."""
     progress: BuildProgress = field(default_factory=lambda: BuildProgress("Starting"))
+    """The last progress that was received."""
 
     @property
     def elapsed_s(self) -> float:
-        """How long it has been running."""
+        """How many seconds it has been running."""
         return time.monotonic() - self.started
 
     def describe(self) -> str:
-        """Return the phase, and its step where the builder counts."""
+        """Return the phase, and its step if the builder counts steps: ``Parsing 3/8``."""
         counted = f" {self.progress.step}/{self.progress.steps}" if self.progress.steps > 1 else ""
         return f"{self.progress.phase}{counted}"
 
 
 class BuildWatch:
-    """A thread that follows running builds and calls ``tick`` with them, ten times a second.
+    """A thread that follows running builds and calls ``tick`` with the list of them, ten times a second.
 
-    It starts with the first build: a warm run has none, and doit forks its processes before.
+    The thread starts with the first build: a warm run has none, and doit forks its processes before it.
     """
 
     def __init__(self, tick: Any) -> None:
@@ -53,7 +57,7 @@ class BuildWatch:
             self._thread.start()
 
     def close(self) -> None:
-        """Stop, and wait for the last tick."""
+        """Stop the thread, and wait for its last tick."""
         self._stop.set()
         if self._thread is not None:
             self._thread.join()

@@ -1,1 +1,1 @@
-"""What is wanted: backbones.toml, and the engines that it means on a host."""
+"""The request: backbones.toml as typed data, and the engine that each backbone means on a host."""

@@ -1,6 +1,6 @@
 """backbones.toml → C10ProvisioningConfig → BackboneSpec.
 
-Every problem of a file is found and told in one message. Paths in the file are relative to the file.
+One error reports every problem of a file. Paths in the file are relative to its folder.
 """
 
 from __future__ import annotations
@@ -41,31 +41,35 @@ else:
 
 DEFAULT_CONFIG: Final = "backbones.toml"
 _BUILDERS: Final = ("auto", "docker", "podman", "buildah", "none")
-#: Host, path and tag as docker, podman and buildah take them; a digest is not a name to give.
+#: Host, path and tag as docker, podman and buildah accept them. A digest is not accepted: it cannot be chosen.
 _IMAGE_NAME: Final = re.compile(r"[a-z0-9]+(?:[._:/-]+[a-z0-9]+)*(?::[A-Za-z0-9_][A-Za-z0-9_.-]{0,127})?")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BackboneConfig(BackboneSpec):
-    """One ``[[backbones]]`` table. Raises ConfigError where its values make no backbone."""
+    """One ``[[backbones]]`` table; its fields are those of BackboneSpec. Raises ConfigError for invalid values."""
 
     def __post_init__(self) -> None:
         BackboneSpec.__post_init__(self)
         refuse_invalid_backbone(self, "BackboneConfig")
 
     def to_spec(self) -> BackboneSpec:
-        """Return what the compiler is asked for."""
+        """Return the same values as a request to the compiler."""
         return BackboneSpec(**{f.name: getattr(self, f.name) for f in fields(self)})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ImageConfig:
-    """The ``[image]`` table: the image that carries the engines; ``output`` is where its files are written."""
+    """The ``[image]`` table: the container image that ``doit image`` makes of the engines."""
 
     name: str = "c10-engines"
+    """The image's name, with a tag or without."""
     builder: str = "auto"
+    """``docker``, ``podman``, ``buildah``, ``none`` (only write the files), or ``auto`` (the first that is usable)."""
     base: str = "scratch"
+    """The image to which the engines are added; ``scratch`` for none."""
     output: Path = Path("image")
+    """The folder in which the files are written."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,13 +77,21 @@ class C10ProvisioningConfig:
     """A whole backbones.toml. The defaults are those of the file."""
 
     backbones: tuple[BackboneConfig, ...] = ()
+    """The networks, in the order of the file."""
     cache_root: Path = Path("engines")
+    """The directory of the engines; it may contain ``{device}`` and ``{sm_count}``."""
     runtime: RuntimeChoice = "auto"
+    """Which TensorRT builds; ``auto`` decides by the machine."""
     precision: Precision = DEFAULT_PRECISION
+    """The precision of backbones that do not set one."""
     workspace_mb: int = DEFAULT_WORKSPACE_MB
+    """TensorRT's workspace limit in MiB, for backbones that do not set one."""
     jetpack: str | None = None
+    """The JetPack version, for a container in which it cannot be detected; None to detect it."""
     image: ImageConfig = field(default_factory=ImageConfig)
+    """The ``[image]`` table."""
     signing: SigningPolicy = field(default_factory=SigningPolicy)
+    """The ``[signing]`` table."""
 
     @classmethod
     def load(cls, path: str | Path) -> C10ProvisioningConfig:
@@ -124,16 +136,17 @@ class C10ProvisioningConfig:
 
 
 def build_backbone_specs(config: C10ProvisioningConfig) -> tuple[BackboneSpec, ...]:
-    """Return what the compiler is asked for, one spec a backbone, in order."""
+    """Return one request to the compiler for each backbone, in order."""
     return tuple(backbone.to_spec() for backbone in config.backbones)
 
 
 def refuse_invalid_backbone(
     backbone: BackboneConfig | BackboneSpec, where: str, precision: Precision | None = None
 ) -> None:
-    """Raise ConfigError with all that is wrong with values given in Python.
+    """Raise ConfigError with every problem of a backbone that was made in Python.
 
-    ``precision`` is the one of the request, where it is known; the backbone's own wins.
+    ``where``: what the messages begin with. ``precision``: the precision of the request, for a backbone that sets none;
+    None if it is not known.
     """
     problems = Problems(where)
     _check_model_name(backbone.model_name, "model_name", problems)
@@ -160,7 +173,7 @@ def _backbone(table: Table, file_precision: Precision) -> BackboneConfig | None:
     profiles = _profiles(table)
     if shape is not None and profiles:
         table.problems.add(
-            table.at("expected_input_shape"), "expected it or inputs or profiles", "more than one of them"
+            table.at("expected_input_shape"), "expected one of expected_input_shape, inputs and profiles", "several"
         )
     precision = table.choice("precision", PRECISIONS, None)
     workspace_mb = table.positive("workspace_mb", None)
@@ -210,10 +223,10 @@ def _range(table: Table) -> ShapeRange:
 
 
 def _cache_root(table: Table, folder: Path) -> Path:
-    """Return the path; braces of the file's own folder are nobody's placeholders."""
+    """Return the path. Only braces in the key's value are placeholders, not those in the file's own folder."""
     text = table.text("cache_root", "engines")
     if set("{}") & set(PLACEHOLDER.sub("", text)):
-        expected = f"expected no braces but those of {' and '.join(PLACEHOLDERS)} (write one of these, or no braces)"
+        expected = f"expected no braces except in {' and '.join(PLACEHOLDERS)}"
         table.problems.add(table.at("cache_root"), expected, repr(text))
     return table.path("cache_root", "engines") or folder / "engines"
 
@@ -230,7 +243,9 @@ def _image(table: Table, folder: Path) -> ImageConfig:
     if _IMAGE_NAME.fullmatch(image.name) is None:
         table.problems.add(table.at("name"), "expected an image name such as robots/engines:1.2", repr(image.name))
     if image.builder == "none" and image.base != default.base:
-        table.problems.add(table.at("base"), 'expected "scratch" where no builder is to be used', repr(image.base))
+        table.problems.add(
+            table.at("base"), 'expected "scratch", because builder = "none" cannot add to an image', repr(image.base)
+        )
     return image
 
 
@@ -240,7 +255,9 @@ def _signing(table: Table) -> SigningPolicy:
     revoked, private_key = table.texts("revoked"), table.path("private_key", None)
     table.refuse_unknown()
     if require and not trusted:
-        table.problems.add(table.at("trusted_keys"), "expected at least one key where signatures are required", "none")
+        table.problems.add(
+            table.at("trusted_keys"), "expected at least one key, because require_signature is true", "none"
+        )
     for entry in (entry for entry in revoked if not is_revocable(entry)):
         table.problems.add(table.at("revoked"), "expected key ids and digests of 64 hex digits", repr(entry))
     if table.problems.count > before:

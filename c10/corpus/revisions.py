@@ -1,16 +1,15 @@
-"""The two revisions of what c10 itself does to an engine. They are part of the build key.
+"""Revision numbers for c10's own influence on an engine. They are part of the build key.
 
-Raise ``CONVERTER_REVISION`` when the converter writes another network than before for any input: another type
-of a value, another node kept in fp32, another cast. It is in the keys of converted networks alone, so engines
-whose network was taken as it is stay reusable.
+Raise ``CONVERTER_REVISION`` when the converter's output changes for any input: the type of a value, a node kept in
+fp32, a cast. Only the keys of converted networks contain it, so engines of unconverted networks stay reusable.
 
-Raise a runtime's entry in ``CONFIGURE_REVISIONS`` when c10 tells that builder something else than before for
-the same options: another flag, limit, profile or network flag. It is in the key of every engine of that runtime.
-Raise it also when c10 converts another set of networks, or renames other dimensions of those that it does not
-convert: the keys of unconverted networks have no other revision.
+Raise a runtime's entry in ``CONFIGURE_REVISIONS`` when c10 configures that builder differently for the same options: a
+builder flag, limit, profile or network flag. The key of every engine of that runtime contains it. Raise it also when
+c10 converts a different set of networks, or renames different dimensions in networks that it does not convert, because
+the keys of unconverted networks contain no other revision.
 
-Leave both alone for changes of messages, of speed, or of what is refused. Golden files in tests/golden hold what
-each revision does; the tests that compare with them say when a revision has to be raised.
+Do not raise either for changes of messages or speed, or of what is refused. The golden files in tests/golden hold the
+behaviour of each revision; the tests that compare with them fail when a revision must be raised.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Spec + host → the engine that is wanted, and where it lies."""
+"""Spec + host → the target: the engine that is wanted, and its paths."""
 
 from __future__ import annotations
 
@@ -22,43 +22,50 @@ from c10.files.sidecar import Sha256Sidecar
 from c10.host.capabilities import HostCapabilities
 from c10.signing.policy import SigningPolicy
 
-#: What a cache_root may be named by: the placeholder, and the fact of the host that takes its place.
+#: The placeholders in cache_root, and the attributes of HostCapabilities that replace them.
 PLACEHOLDERS: Final = {"{device}": "device_name", "{sm_count}": "sm_count"}
 PLACEHOLDER: Final = re.compile("|".join(map(re.escape, PLACEHOLDERS)))
 
-#: What TensorRT-RTX compiles for where it is told nothing: Ampere to Blackwell, and later ones.
+#: The compute capabilities for which TensorRT-RTX compiles by default: Ampere to Blackwell, and later ones.
 RTX_DEFAULT_SM: Final = "80.86.89.120+"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EngineTarget:
-    """One engine that a corpus wants on one host: the value that every later step reads."""
+    """The engine that a backbone means on one host. Every later step reads it."""
 
     model_name: str
+    """The backbone's name."""
     onnx_path: Path
+    """The model."""
     build_config: BuildConfig
+    """Precision, workspace, shapes and options, with defaults filled in."""
     host: HostCapabilities
+    """The machine that the engine is for."""
     runtime: RuntimeKind
+    """The TensorRT that builds it."""
     engine_path: Path
+    """Where the engine belongs, whether it exists or not."""
     signing: SigningPolicy = field(default_factory=SigningPolicy)
+    """The rules for its signature."""
 
     @property
     def sidecar_path(self) -> Path:
-        """Where the digest lies."""
+        """The path of the sidecar, which holds the digest."""
         return Sha256Sidecar.path(self.engine_path)
 
     @property
     def record_path(self) -> Path:
-        """Where the build record lies."""
+        """The path of the build record."""
         return record_path(self.engine_path)
 
     @property
     def signature_path(self) -> Path:
-        """Where the signed record lies, where there is one."""
+        """The path of the envelope, which exists only if the engine is signed."""
         return signature_path(self.engine_path)
 
     def files(self) -> list[Path]:
-        """Return the engine's files: three, and the signature where there is one or has to be."""
+        """Return the paths of engine, sidecar and record, and of the envelope if there is one or should be."""
         files = [self.engine_path, self.sidecar_path, self.record_path]
         if self.signing.expects_signature or os.path.exists(self.signature_path):  # noqa: PTH110 - Path.exists raises
             files.append(self.signature_path)
@@ -66,7 +73,7 @@ class EngineTarget:
 
     @property
     def runtime_version(self) -> str:
-        """The full version of the TensorRT that builds it."""
+        """The full version of the TensorRT that builds it, on ``host``. Raises HostProbeError if it has none."""
         return runtime_version(self.runtime, self.host)
 
 
@@ -80,9 +87,11 @@ def engine_target(
     workspace_mb: int = DEFAULT_WORKSPACE_MB,
     signing: SigningPolicy | None = None,
 ) -> EngineTarget:
-    """Name the engine of ``spec`` on ``host``; the spec's own precision and workspace win over the arguments.
+    """Return the engine of ``spec`` on ``host``.
 
-    Raises ConfigError (a name outside the schema) and HostProbeError (a host that cannot be named).
+    ``precision`` and ``workspace_mb`` (MiB) are for a spec that does not set its own; ``signing=None`` means unsigned.
+    Raises ConfigError if the parts do not form a valid engine name, and HostProbeError if the host lacks a fact that
+    the name needs.
     """
     config = BuildConfig(
         precision=spec.precision or precision,
@@ -113,7 +122,7 @@ def engine_target(
 
 
 def expand_cache_root(cache_root: Path, host: HostCapabilities) -> Path:
-    """Fill in ``{device}`` and ``{sm_count}``, for hosts that share a name and not a build record."""
+    """Return the path with ``{device}`` and ``{sm_count}`` filled in; "unknown" for a fact that the host lacks."""
     if "{" not in (text := str(cache_root)):
         return cache_root
     device = "-".join((host.device_name or "unknown").lower().replace("/", " ").split())
@@ -121,7 +130,7 @@ def expand_cache_root(cache_root: Path, host: HostCapabilities) -> Path:
 
 
 def runtime_version(runtime: RuntimeKind, host: HostCapabilities) -> str:
-    """Return the full version of that TensorRT on that host; raise HostProbeError where it has none."""
+    """Return the full version of a TensorRT on a host. Raises HostProbeError if the host does not have it."""
     row = RUNTIME_OF[runtime]
     version: str | None = getattr(host, row.version_fact)
     if version is None:

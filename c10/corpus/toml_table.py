@@ -1,4 +1,4 @@
-"""Typed access to parsed TOML that collects problems instead of stopping at the first."""
+"""Typed access to parsed TOML. Problems are collected, so that one error reports them all."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from typing import Any, Final, TypeVar
 from c10.errors import ConfigError
 
 _T = TypeVar("_T")
-_INT_MAX: Final = 2**31 - 1  # TensorRT's dimensions are 32-bit; beyond is a typing error
-_INT64: Final = (-(2**63), 2**63 - 1)  # what TensorRT takes as a value of a shape input
+_INT_MAX: Final = 2**31 - 1  # TensorRT's dimensions have 32 bits; a larger number is a typing error
+_INT64: Final = (-(2**63), 2**63 - 1)  # the range of a value of a shape input in TensorRT
 _SHOWN: Final = 120  # characters of a wrong value that a message repeats
 
 
@@ -24,22 +24,26 @@ class Problems:
 
     @property
     def count(self) -> int:
-        """How many there are so far."""
+        """The number of problems so far."""
         return len(self._lines)
 
     def add(self, key_path: str, expected: str, got: str) -> None:
-        """Note one problem."""
+        """Add one problem. Texts of more than _SHOWN characters are cut."""
         key_path, got = (text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…" for text in (key_path, got))
         self._lines.append(f"{self._where}: {key_path}: {expected}, got {got}")
 
     def raise_any(self) -> None:
-        """Raise ConfigError with all of them, where there are any."""
+        """Raise ConfigError with all problems, if there are any."""
         if self._lines:
             raise ConfigError(self._lines)
 
 
 class Table:
-    """One TOML table: each accessor checks one key and remembers that the key is known."""
+    """One TOML table. Each accessor checks one key, and marks it as known.
+
+    An accessor returns its default if the key is absent, and also, after adding a problem, if the value is invalid.
+    ``problems``: where problems are added. ``given``: whether the file has this table.
+    """
 
     def __init__(
         self, values: Any, problems: Problems, *, path: str = "", folder: Path = Path(), given: bool = True
@@ -58,23 +62,23 @@ class Table:
         return f"{self._path}.{key}".strip(".")
 
     def keys(self) -> list[str]:
-        """Return the table's keys, all known from now on: the user chose them."""
+        """Return all keys, sorted, and mark them as known (names chosen by the user, such as input names)."""
         self._known |= self._values.keys()
         return sorted(self._values)
 
     def has_none_of(self, keys: frozenset[str]) -> bool:
-        """Whether none of these keys is there; all of them are known from now on."""
+        """Return whether none of these keys is present, and mark them as known."""
         self._known |= keys
         return keys.isdisjoint(self._values)
 
     def refuse_unknown(self, replaced: Mapping[str, str] = MappingProxyType({})) -> None:
-        """Note every key that no accessor asked for; ``replaced`` says of old keys what is expected in their place."""
+        """Add a problem for every key that is not known; ``replaced``: for old keys, what is expected instead."""
         for key in self._values.keys() - self._known:
             expected = replaced.get(key) or f"expected one of {', '.join(sorted(self._known))}"
             self.problems.add(self.at(key), expected, f"unknown key {key!r}")
 
     def table(self, key: str) -> Table:
-        """Return a table; an absent one is empty and not ``given``."""
+        """Return a table; if it is absent, an empty one that is not ``given``."""
         value = self._get(key)
         return Table(
             {} if value is None else value,
@@ -85,7 +89,7 @@ class Table:
         )
 
     def tables(self, key: str) -> list[Table]:
-        """Return an array of tables; an absent one is empty."""
+        """Return an array of tables; [] if it is absent."""
         value = self._get(key)
         if value is not None and not isinstance(value, list):
             self.problems.add(self.at(key), f"expected an array of tables ([[{self.at(key)}]])", repr(value))
@@ -106,13 +110,13 @@ class Table:
         return value
 
     def required_text(self, key: str) -> str | None:
-        """Return a non-empty string that has to be there; None where it is not."""
+        """Return a non-empty string, or None after adding a problem if it is absent or invalid."""
         if self._get(key) is None:
             self.problems.add(self.at(key), "expected a non-empty string", "nothing")
         return self.text(key, None)
 
     def texts(self, key: str) -> tuple[str, ...]:
-        """Return an array of non-empty strings."""
+        """Return an array of non-empty strings; () if it is absent."""
         value = self._get(key)
         if value is None:
             return ()
@@ -122,7 +126,7 @@ class Table:
         return tuple(value)
 
     def path(self, key: str, default: str | None) -> Path | None:
-        """Return a path, relative to the file's folder; so is the default."""
+        """Return a path below the file's folder, unless it is absolute; the same for the default."""
         value = self.text(key, default)
         if value is not None and "\0" in value:
             self.problems.add(self.at(key), "expected a path", repr(value))
@@ -130,13 +134,13 @@ class Table:
         return None if value is None else self._folder / value
 
     def required_path(self, key: str) -> Path | None:
-        """Return a path that has to be there; None where it is not."""
+        """Return a path, or None after adding a problem if it is absent or invalid."""
         if self._get(key) is None:
             self.problems.add(self.at(key), "expected a path", "nothing")
         return self.path(key, None)
 
     def paths(self, key: str) -> tuple[Path, ...]:
-        """Return an array of paths, relative to the file's folder."""
+        """Return an array of paths below the file's folder, unless they are absolute; () if it is absent."""
         return tuple(self._folder / text for text in self.texts(key))
 
     def flag(self, key: str, default: bool) -> bool:  # noqa: FBT001 - the pair of every other accessor
@@ -168,7 +172,7 @@ class Table:
         return int(value)
 
     def integer(self, key: str, low: int, high: int, default: _T) -> int | _T:
-        """Return an integer of a range."""
+        """Return an integer from ``low`` to ``high``."""
         value = self._get(key)
         if value is None:
             return default
@@ -178,7 +182,7 @@ class Table:
         return int(value)
 
     def positive_ints(self, key: str) -> tuple[int, ...] | None:
-        """Return a non-empty array of positive integers; None where there is none."""
+        """Return a non-empty array of positive integers; None if it is absent or invalid."""
         value = self._get(key)
         if value is None:
             return None
@@ -188,10 +192,10 @@ class Table:
         return tuple(value)
 
     def shape_values(self, key: str) -> tuple[int, ...] | None:
-        """Return a bound of a shape range, which has to be there; an empty one is a scalar's shape.
+        """Return one bound of a shape range, or None after adding a problem if it is absent or invalid.
 
-        The integers may be dimensions or, of a shape input, values: which of them an input can take is judged
-        against the parsed network.
+        The integers are dimensions or, for a shape input, values; the child checks them against the parsed network. ()
+        is the shape of a scalar.
         """
         value = self._get(key)
         if value is None or not _are_ints(value, *_INT64):

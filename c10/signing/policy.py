@@ -34,7 +34,7 @@ class SigningPolicy:
         object.__setattr__(self, "trusted_keys", tuple(Path(path) for path in self.trusted_keys))
         object.__setattr__(self, "revoked", tuple(self.revoked))
         if self.require_signature and not self.trusted_keys:
-            raise ConfigError("trusted_keys: expected at least one key where signatures are required, got none")
+            raise ConfigError("trusted_keys: expected at least one key, because require_signature is true, got none")
         for entry in self.revoked:
             if not is_revocable(entry):
                 raise ConfigError(f"revoked: expected key ids and digests of 64 hex digits, got {entry[:100]!r}")
