@@ -189,7 +189,7 @@ class _Child:
             return (
                 "This is usually the kernel's out-of-memory killer (see `dmesg`): lower workspace_mb, or free memory."
             )
-        return "The compiling process itself failed, whatever the model is: report it to NVIDIA with the lines above."
+        return "The compiling process crashed, which no model should cause: report it to NVIDIA with the lines above."
 
 
 def _tail(stream: IO[bytes]) -> tuple[str, ...]:
