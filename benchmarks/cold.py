@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
 
-from convert import conversion, vision_transformer
+from convert import Network, conversion
 from corpora import DODO, child_environment
 from measure import Command, Sample, Spread, alternate
 from table import Row
@@ -22,21 +22,21 @@ _SLACK, _FIXED_S = 1.03, 0.3
 _MEMORY_SLACK = 1.05
 
 
-def cold(work: Path, onnx: Path | None, rounds: int, synthetic_mb: int) -> list[Row]:
-    """Compare both, time and memory; without an ONNX, with a vision transformer made for it."""
+def cold(work: Path, network: Network, rounds: int) -> list[Row]:
+    """Compare both, time and memory."""
     if find_spec("tensorrt_rtx") is None:
         return [Row("whole cold build", "", "", note="not run: TensorRT-RTX is not installed")]
     folder = work / "cold"
     folder.mkdir(parents=True, exist_ok=True)
-    named = onnx.name if onnx else f"a ViT of {synthetic_mb} MB"
-    onnx = onnx.absolute() if onnx else vision_transformer(folder / "synthetic.onnx", synthetic_mb)
+    onnx = network.path(folder)
     environment = child_environment(work)
     rows = []
     for precision in ("fp32", "fp16"):
         build, by_hand = _commands(folder, onnx, precision, environment)
-        runs = alternate(rounds, lambda b=build: _from_nothing(folder, [b]), lambda s=by_hand: _from_nothing(folder, s))
+        same = _compare(folder, build, by_hand)  # each ran once, which is the warm-up
+        cases = (lambda b=build: _from_nothing(folder, [b]), lambda s=by_hand: _from_nothing(folder, s))
         peer = "(script + conversion alone)" if len(by_hand) > 1 else "script"
-        rows += _rows(f"{named} at {precision}", peer, _compare(folder, build, by_hand), runs)
+        rows += _rows(f"{network} at {precision}", peer, same, alternate(rounds, *cases, warm_up=0))
     return rows
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 
 from corpora import child_environment
@@ -13,7 +14,7 @@ from table import Row
 
 _SLACK = 1.5
 _ALLOWED_S, _ALLOWED_GROWTH = 1.0, 2.3
-_BLOCKS, _BLOCK_NODES, _NARROW = 12, 32, 32  # see synthetic.py; narrow: its weights cost next to nothing
+_BLOCK_NODES, _NARROW = 32, 32  # see synthetic.py; narrow: its weights cost next to nothing
 
 _CONVERT = "import sys, c10; c10.convert_network(sys.argv[1], sys.argv[2], precision='fp16')"
 
@@ -23,18 +24,35 @@ def conversion(onnx: Path, output: Path, environment: dict[str, str]) -> Command
     return Command([sys.executable, "-c", _CONVERT, str(onnx), str(output)], output.parent, environment)
 
 
-def large(work: Path, onnx: Path | None, rounds: int, megabytes: int) -> list[Row]:
+@dataclass(frozen=True)
+class Network:
+    """The large network: the given ONNX, or without one a vision transformer of random weights."""
+
+    given: Path | None
+    megabytes: int
+    blocks: int
+
+    def __str__(self) -> str:
+        return self.given.name if self.given else f"a ViT of {self.megabytes} MB"
+
+    def path(self, folder: Path) -> Path:
+        """Return the ONNX, written into the folder unless it was given."""
+        if self.given:
+            return self.given.absolute()
+        return vision_transformer(folder / "large.onnx", self.megabytes, self.blocks)
+
+
+def large(work: Path, network: Network, rounds: int) -> list[Row]:
     """Compare the conversion of a large network with rounding its weights by hand."""
     folder, environment = _folder(work), child_environment(work)
-    named = onnx.name if onnx else f"a ViT of {megabytes} MB"
-    onnx = onnx.absolute() if onnx else vision_transformer(folder / "large.onnx", megabytes)
+    onnx = network.path(folder)
     script = str(Path(__file__).with_name("by_hand.py"))
     by_hand = Command([sys.executable, script, str(onnx), "by_hand.onnx"], folder, environment)
     ours = conversion(onnx, folder / "converted.onnx", environment)
     runs = alternate(rounds, ours.run_tree, by_hand.run_tree)
     return [
         Row(
-            f"conversion of {named} to fp16",
+            f"conversion of {network} to fp16",
             f"≤ {_SLACK} × load, round with numpy, save, full check",
             f"{Spread.of(o.wall_s for o, _ in runs)} s to {Spread.of(t.wall_s for _, t in runs)} s",
             Spread.of(ours.wall_s / theirs.wall_s / _SLACK for ours, theirs in runs),
@@ -75,10 +93,10 @@ def growth(work: Path, rounds: int, nodes: int) -> list[Row]:
     ]
 
 
-def vision_transformer(path: Path, megabytes: int) -> Path:
-    """Write a vision transformer of about so many MB of weights."""
-    width = round((megabytes * 1e6 / (4 * _BLOCKS * 12)) ** 0.5 / 64) * 64  # 12: matrices of width² in a block
-    return _make(path, _BLOCKS, max(64, width))
+def vision_transformer(path: Path, megabytes: int, blocks: int) -> Path:
+    """Write a vision transformer of so many blocks and about so many MB of weights."""
+    width = round((megabytes * 1e6 / (4 * blocks * 12)) ** 0.5 / 64) * 64  # 12: matrices of width² in a block
+    return _make(path, blocks, max(64, width))
 
 
 def _make(path: Path, blocks: int, width: int) -> Path:

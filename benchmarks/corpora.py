@@ -7,6 +7,7 @@ import os
 import shutil
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -69,20 +70,34 @@ def child_environment(work: Path) -> dict[str, str]:
 
 def make(work: Path, count: int, size: int, onnx_size: int) -> Corpus:
     """Return a corpus of ``count`` engines of ``size`` bytes, made unless it is there from an earlier run."""
-    folder = work / "corpora" / f"{count}x{size}"
-    corpus = Corpus(folder, count, size, child_environment(work))
-    wanted = {"count": count, "size": size, "onnx_size": onnx_size}
-    stamp = folder / "corpus.json"
-    if not stamp.exists() or json.loads(stamp.read_text("utf-8")) != wanted:
-        shutil.rmtree(folder, ignore_errors=True)
-        (folder / "models").mkdir(parents=True)
-        _write(folder, count, size, onnx_size)
-        corpus.doit("-f", "make.py", "engines").run()
-        stamp.write_text(json.dumps(wanted), "utf-8")
+    return make_all(work, [(count, size, onnx_size)])[0]
+
+
+def make_all(work: Path, wanted: Sequence[tuple[int, int, int]]) -> list[Corpus]:
+    """Return a corpus for each (count, size, onnx_size), and wait only once for the files to settle."""
+    corpora = [Corpus(work / "corpora" / f"{n}x{size}", n, size, child_environment(work)) for n, size, _ in wanted]
+    made = [_make(corpus, onnx_size) for corpus, (_, _, onnx_size) in zip(corpora, wanted, strict=True)]
+    if any(made):
         time.sleep(2.5)  # what changed less than 2 s ago is read again: c10 would trust no time stamp of it
-    for _ in range(2):
-        corpus.doit("engines").run()
-    return corpus
+    for corpus in corpora:
+        for _ in range(2):
+            corpus.doit("engines").run()
+    return corpora
+
+
+def _make(corpus: Corpus, onnx_size: int) -> bool:
+    """Make a corpus unless it is there; return whether it was made."""
+    folder = corpus.folder
+    wanted = {"count": corpus.count, "size": corpus.size, "onnx_size": onnx_size}
+    stamp = folder / "corpus.json"
+    if stamp.exists() and json.loads(stamp.read_text("utf-8")) == wanted:
+        return False
+    shutil.rmtree(folder, ignore_errors=True)
+    (folder / "models").mkdir(parents=True)
+    _write(folder, corpus.count, corpus.size, onnx_size)
+    corpus.doit("-f", "make.py", "engines").run()
+    stamp.write_text(json.dumps(wanted), "utf-8")
+    return True
 
 
 def _write(folder: Path, count: int, size: int, onnx_size: int) -> None:

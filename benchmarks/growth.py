@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from corpora import Corpus, make
+from corpora import Corpus, make_all
 from measure import Spread, alternate
 from table import Row
 
@@ -44,8 +44,9 @@ def _each(fewer_s: float, more_s: float, fewer: Corpus, more: Corpus) -> float:
 def grid(work: Path, counts: list[int], sizes: list[int], rounds: int) -> list[Row]:
     """Measure every count with every size: wall time and peak memory."""
     rows = []
+    made = make_all(work, [(count, size, 10_000) for size in sizes for count in counts])
     for size in sizes:
-        corpora = [make(work, count, size, 10_000) for count in counts]
+        corpora = [corpus for corpus in made if corpus.size == size]
         runs = alternate(rounds, *(corpus.doit("engines").run for corpus in corpora))
         for index, corpus in enumerate(corpora):
             samples = [run[index] for run in runs]

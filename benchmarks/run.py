@@ -22,7 +22,7 @@ import machine
 import start
 import verify
 import warm
-from corpora import make
+from corpora import make, make_all
 from peers import PEERS
 from table import Row, render
 
@@ -39,6 +39,7 @@ class Sizes:
     many_kb: float = 100
     load_mb: float = 350
     synthetic_mb: int = 350
+    synthetic_blocks: int = 12
     nodes: int = 4000
     rounds: int = 9
     start_rounds: int = 25
@@ -48,7 +49,7 @@ class Sizes:
 
 
 QUICK = Sizes(
-    engines=2, engine_mb=2, many=30, many_kb=10, load_mb=2, synthetic_mb=5, nodes=320,
+    engines=2, engine_mb=2, many=30, many_kb=10, load_mb=2, synthetic_mb=5, synthetic_blocks=2, nodes=320,
     rounds=2, start_rounds=2, verify_rounds=5, cold_rounds=1, convert_rounds=2,
 )  # fmt: skip
 
@@ -61,6 +62,10 @@ class Plan:
     work: Path
     onnx: Path | None
     peers: list[str]
+
+    @property
+    def _network(self) -> convert.Network:
+        return convert.Network(self.onnx, self.sizes.synthetic_mb, self.sizes.synthetic_blocks)
 
     def warm(self) -> list[Row]:
         """Large engines."""
@@ -76,7 +81,7 @@ class Plan:
         """Many engines."""
         size, most = int(self.sizes.many_kb * KB), self.sizes.many
         counts = [max(1, most // 100), max(2, most // 10), most]
-        return growth.many([make(self.work, count, size, 10_000) for count in counts], self.sizes.rounds)
+        return growth.many(make_all(self.work, [(count, size, 10_000) for count in counts]), self.sizes.rounds)
 
     def start(self) -> list[Row]:
         """The start of `doit list` and `doit info`."""
@@ -94,20 +99,20 @@ class Plan:
     def convert(self) -> list[Row]:
         """A conversion alone."""
         return [
-            *convert.large(self.work, self.onnx, self.sizes.convert_rounds, self.sizes.synthetic_mb),
+            *convert.large(self.work, self._network, self.sizes.convert_rounds),
             *convert.growth(self.work, self.sizes.convert_rounds, self.sizes.nodes),
         ]
 
     def cold(self) -> list[Row]:
         """A build."""
-        return cold.cold(self.work, self.onnx, self.sizes.cold_rounds, self.sizes.synthetic_mb)
+        return cold.cold(self.work, self._network, self.sizes.cold_rounds)
 
     def growth(self) -> list[Row]:
         """How cost grows."""
         most, kb = self.sizes.many, self.sizes.many_kb
-        counts = [max(1, most // 100), max(2, most // 10), most]
+        counts = sorted({max(1, most // 100), max(2, most // 10), most})
         sizes = [int(kb * KB / 10), int(kb * KB), int(kb * KB * 10)]
-        rounds = max(2, self.sizes.rounds // 3)
+        rounds = max(min(2, self.sizes.rounds), self.sizes.rounds // 3)
         large = make(self.work, self.sizes.engines, int(self.sizes.engine_mb * MB), int(self.sizes.engine_mb * MB))
         return [
             *growth.grid(self.work, counts, sizes, rounds),
