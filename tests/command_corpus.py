@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import ctypes
 import json
 import shutil
 import subprocess
-import sys
 import tempfile
 from functools import lru_cache
 from pathlib import Path
@@ -17,9 +15,6 @@ from harness import HOST, TWO_LINES, Corpus, doit, run, snapshot
 from networks import matmul_network
 
 from c10.host.tensorrt import probe_tensorrt_rtx
-
-_LIBC = ctypes.CDLL(None)
-_PR_CAPBSET_DROP, _CAP_DAC_OVERRIDE, _CAP_DAC_READ_SEARCH = 24, 1, 2
 
 BACKBONES = """\
 runtime = "tensorrt_rtx"
@@ -92,21 +87,9 @@ def command(folder: Path, *arguments: str, rc: int = 0) -> subprocess.CompletedP
 
 def command_without_rights(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     """Run a command as somebody whom permissions bind: root gives up what lets it search every directory."""
-    done = subprocess.run(
-        [sys.executable, "-m", "doit", *arguments],
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        check=False,
-        preexec_fn=_obey_permissions,
-    )
+    done = doit(folder, *arguments, obeys_permissions=True)
     assert "Traceback" not in done.stderr, done.stderr
     return done
-
-
-def _obey_permissions() -> None:
-    for capability in _CAP_DAC_OVERRIDE, _CAP_DAC_READ_SEARCH:
-        _LIBC.prctl(_PR_CAPBSET_DROP, capability, 0, 0, 0)  # refused where there is none to give up
 
 
 def as_json(folder: Path, *arguments: str, rc: int = 0) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import warm_doit
 from harness import Corpus, Driver
 from hypothesis import settings
 from reliability.figures import FIGURES, NEVER
@@ -49,6 +50,13 @@ def lock_folder() -> Iterator[Path]:
     os.environ["C10_LOCK_DIR"] = str(folder)
     yield folder
     shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def warm_process() -> Iterator[None]:
+    """End the process that `doit` is forked from, which the first test that runs it starts."""
+    yield
+    warm_doit.close()
 
 
 @pytest.fixture

@@ -8,13 +8,13 @@ import os
 import re
 import sqlite3
 import subprocess
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
 from fake_runtime import PLAN, planned
+from warm_doit import path_of_tests, run_doit, start_doit
 
 from c10 import C10ProvisioningConfig, EngineCompiler, EngineCompileRequest, EngineCompileResult, build_backbone_specs
 from c10.files.naming import EngineFilenameSchema
@@ -129,6 +129,8 @@ class Corpus:
     settings: dict[str, Any] = field(default_factory=lambda: {"precision": "fp16"})
     backbone: dict[str, dict[str, Any]] = field(default_factory=dict)
     dodo: str = DODO
+    new_python: bool = False
+    """Whether doit runs in a Python that starts with it, for what is about imports and the end of a process."""
 
     @property
     def engines(self) -> Path:
@@ -169,7 +171,7 @@ class Corpus:
 
     def doit(self, *arguments: str, json_log: bool = False) -> subprocess.CompletedProcess[str]:
         """Run the real doit in a process of its own."""
-        return doit(self.folder, *arguments, json_log=json_log)
+        return doit(self.folder, *arguments, json_log=json_log, new_python=self.new_python)
 
     def calls(self) -> list[str]:
         """Return the models that the runtime was called for, in order, over all runs."""
@@ -177,20 +179,17 @@ class Corpus:
         return calls.read_text("utf-8").split() if calls.exists() else []
 
 
-def doit(folder: Path, *arguments: str, json_log: bool = False) -> subprocess.CompletedProcess[str]:
-    """Run doit as a user does, but for the fake runtime's module on the path."""
+def doit(
+    folder: Path, *arguments: str, json_log: bool = False, obeys_permissions: bool = False, new_python: bool = False
+) -> subprocess.CompletedProcess[str]:
+    """Run doit as a user does, but for the fake runtime's module on the path, and perhaps without root's rights."""
     environment = {k: v for k, v in os.environ.items() if k != "C10_LOG_FORMAT"}
-    environment["PYTHONPATH"] = os.pathsep.join([str(TESTS), *filter(None, [os.environ.get("PYTHONPATH")])])
+    environment["PYTHONPATH"] = path_of_tests(os.environ)
     if json_log:
         environment["C10_LOG_FORMAT"] = "json"
-    return subprocess.run(
-        [sys.executable, "-m", "doit", *arguments],
-        cwd=folder,
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    if new_python:
+        return start_doit(folder, arguments, environment)
+    return run_doit(folder, arguments, environment, obeys_permissions=obeys_permissions)
 
 
 Driver = Literal["doit", "EngineCompiler"]

@@ -482,6 +482,7 @@ def imported(corpus: Corpus) -> set[str]:
 
 
 def test_a_warm_run_imports_no_compiler(corpus: Corpus) -> None:
+    corpus.new_python = True
     corpus.dodo = AT_EXIT + corpus.dodo
     run("doit", corpus)
     assert "c10" in imported(corpus)
@@ -493,6 +494,7 @@ def test_a_warm_run_imports_no_compiler(corpus: Corpus) -> None:
 
 
 def test_the_look_at_modules_would_see_them(corpus: Corpus) -> None:
+    corpus.new_python = True
     corpus.dodo = AT_EXIT + "import onnx\n" + corpus.dodo
     run("doit", corpus)
     assert imported(corpus) & COMPILERS == {"onnx", "numpy"}

@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -88,9 +89,12 @@ class How:
     """The circumstances of a run that are not the ordinary ones."""
 
     env: dict[str, str] = field(default_factory=dict)
+    unset: tuple[str, ...] = ()
     umask: int = 0o022
     limits: dict[str, int] = field(default_factory=dict)
     uid: int = 0
+    obeys_permissions: bool = False
+    """Whether root gives up what lets it search and read every directory."""
     tokens: str = ""
     traced: bool = False
     timeout: float = 60
@@ -100,15 +104,18 @@ ORDINARY: Final = How()
 
 
 class Zygote:
-    """The client of drivers/zygote.py; ``package`` is the folder of another c10 to import."""
+    """The client of drivers/zygote.py; ``package`` is the folder of another c10 to import.
 
-    def __init__(self, package: Path | None = None) -> None:
-        path = [str(package)] if package else []
+    ``environment``: the variables of this process unless they are given, without its PYTHONPATH.
+    """
+
+    def __init__(self, package: Path | None = None, *, environment: Mapping[str, str] | None = None) -> None:
+        ours = {**os.environ, "PYTHONPATH": str(package or "")}
         self._process = subprocess.Popen(
             [sys.executable, str(DRIVERS / "zygote.py")],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            env={**os.environ, "PYTHONPATH": os.pathsep.join(path), "PYTHONHASHSEED": "0"},
+            env={**(ours if environment is None else environment), "PYTHONHASHSEED": "0"},
             text=True,
         )
 

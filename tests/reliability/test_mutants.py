@@ -130,12 +130,14 @@ _CUTS: Final = (None, *(Fault("rename", n, "signal=SIGKILL") for n in range(1, 7
 def mutated(mutant: Mutant | None, folder: Path) -> Iterator[Zygote]:
     """Serve a c10 with the defect; without one, the same way, for comparison."""
     package = folder / "mutant"
-    shutil.copytree(Path(c10.__file__).parent, package / "c10", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(Path(c10.__file__).parent, package / "c10")  # with the compiled modules: their times stay
     for defect in filter(None, (mutant, mutant.also if mutant else None)):
         module = package / "c10" / defect.module
         text = module.read_text("utf-8")
         assert text.count(defect.old) == 1, f"{defect.name}: the text to replace stands {text.count(defect.old)} times"
         module.write_text(text.replace(defect.old, defect.new), "utf-8")
+        for compiled in (module.parent / "__pycache__").glob(f"{module.stem}.*"):
+            compiled.unlink()
     before = {name: FIGURES[name] for name in NEVER}  # what a mutant does wrong is not c10's doing
     with closing(Zygote(package)) as zygote:
         yield zygote
