@@ -14,10 +14,28 @@ import warm_doit
 from harness import Corpus, Driver
 from hypothesis import settings
 from reliability.figures import FIGURES, NEVER
+from unit import NoProcess, mark_unit_tests
 
 # Shared machines stall: Hypothesis counts examples here, never milliseconds.
 settings.register_profile("c10", deadline=None)
 settings.load_profile("c10")
+
+
+_NO_PROCESS = NoProcess()
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark the unit tests before `-m` chooses."""
+    mark_unit_tests(items)
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
+    """Let no unit test start a process."""
+    _NO_PROCESS.during(item)
+    yield
+    _NO_PROCESS.over()
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:

@@ -16,12 +16,12 @@ INTEGERS = st.integers(-(2**53) + 1, 2**53 - 1)
 TEXT = st.one_of(st.text(st.characters(codec="ascii")), st.text())
 VALUES = st.recursive(
     st.none() | st.booleans() | INTEGERS | TEXT,
-    lambda inner: st.lists(inner) | st.dictionaries(TEXT, inner),
+    lambda inner: st.lists(inner, max_size=5) | st.dictionaries(TEXT, inner, max_size=5),
     max_leaves=20,
 )
 
 
-@given(st.dictionaries(TEXT, VALUES))
+@given(st.dictionaries(TEXT, VALUES, max_size=5))
 @example({"\ue000": 1, "\U00010000": 2})  # UTF-16 puts them the other way round
 @example({"b": '\x00\x08\t\n\x0c\r\x1f"\\/\x7f', "a": [True, None, -1]})
 @example({"input": {"é": 1, "z": 2}})

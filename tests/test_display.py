@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 
 import pytest
+from light_corpus import write_light_corpus
 
 from c10.console import display
 from c10.console.display import PlainDisplay
@@ -29,6 +30,11 @@ def checkout(tmp_path: Path) -> Path:
     for name in CORPUS:
         shutil.copy(ROOT / name, tmp_path)
     return tmp_path
+
+
+@pytest.fixture
+def light(tmp_path: Path) -> Path:
+    return write_light_corpus(tmp_path)
 
 
 def doit(checkout: Path, *argv: str) -> subprocess.CompletedProcess[str]:
@@ -59,10 +65,10 @@ def test_a_file_gets_whole_plain_lines(checkout: Path) -> None:
 
 @pytest.mark.skipif(shutil.which("tmux") is None, reason="needs tmux: apt-get install tmux")
 @pytest.mark.parametrize("width", [40, 80, 200])
-def test_a_terminal_shows_the_build_and_keeps_the_lines(checkout: Path, width: int) -> None:
+def test_a_terminal_shows_the_build_and_keeps_the_lines(light: Path, width: int) -> None:
     session = f"c10-{width}-{time.monotonic_ns()}"
     python = sys.executable
-    (checkout / "session.sh").write_text(
+    (light / "session.sh").write_text(
         f"""unset COLUMNS LINES # a terminal's size is its own: a test runner's would be believed instead
         {python} -m doit -n 2 engines; echo cold=$?
         {python} -m doit engines; echo warm=$?
@@ -72,7 +78,7 @@ def test_a_terminal_shows_the_build_and_keeps_the_lines(checkout: Path, width: i
     )
     tmux = ["tmux", "-L", session]
     subprocess.run(
-        [*tmux, "new-session", "-d", "-x", str(width), "-y", "90", "-c", str(checkout), "sh session.sh"], check=True
+        [*tmux, "new-session", "-d", "-x", str(width), "-y", "90", "-c", str(light), "sh session.sh"], check=True
     )
     try:
         frames = []
@@ -98,14 +104,14 @@ def test_a_terminal_shows_the_build_and_keeps_the_lines(checkout: Path, width: i
 
 
 @pytest.mark.skipif(shutil.which("tmux") is None, reason="needs tmux: apt-get install tmux")
-def test_ctrl_c_on_a_terminal_leaves_no_drawing_behind(checkout: Path) -> None:
+def test_ctrl_c_on_a_terminal_leaves_no_drawing_behind(light: Path) -> None:
     """What the terminal echoes (^C) stands behind the last line that is drawn, and must not push it off its place."""
     session = f"c10-interrupt-{time.monotonic_ns()}"
-    (checkout / "session.sh").write_text(
+    (light / "session.sh").write_text(
         f"trap : INT; unset COLUMNS LINES; {sys.executable} -m doit -n 2 engines; echo status=$?; sleep 60"
     )
     tmux = ["tmux", "-L", session]
-    start = [*tmux, "new-session", "-d", "-x", "80", "-y", "40", "-c", str(checkout), "bash session.sh"]
+    start = [*tmux, "new-session", "-d", "-x", "80", "-y", "40", "-c", str(light), "bash session.sh"]
     subprocess.run(start, check=True)
     try:
         shown, sent, deadline = "", False, time.monotonic() + 120

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -12,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from harness import MODELS, TESTS, Corpus, doit
+from light_corpus import write_light_corpus
 
 #: doit, deaf to no Ctrl-C: a shell starts what runs in the background so that it ignores one.
 DOIT = """
@@ -21,7 +21,6 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 sys.exit(DoitMain().run(sys.argv[1:]))
 """
 COMMANDS = ("engines-plan", "engines-prune", "engines-verify")
-CORPUS = [Path(__file__).parents[1] / name for name in ("dodo.py", "backbones.toml")]
 
 
 def shell(corpus: Corpus, line: str, **variables: str) -> subprocess.CompletedProcess[str]:
@@ -61,8 +60,7 @@ def test_engines_are_built_whatever_becomes_of_the_output(corpus: Corpus, where:
     ("where", "got"), [(">&-", "got it closed"), (">/dev/full", "got [Errno 28] No space left on device")]
 )
 def test_an_answer_that_cannot_be_written_is_not_given(corpus: Corpus, command: str, where: str, got: str) -> None:
-    corpus.write()
-    assert shell(corpus, "$doit engines").returncode == 0
+    assert corpus.write().doit("engines").returncode == 0
     done = shell(corpus, f"$doit {command} {where}")
     assert done.returncode == 3
     assert done.stderr.startswith("ERROR: standard output: expected")
@@ -80,7 +78,7 @@ def test_what_an_encoding_does_not_have_becomes_a_question_mark(corpus: Corpus) 
 
 
 def interrupted(folder: Path, *options: str) -> subprocess.CompletedProcess[str]:
-    """Run the default corpus, and press Ctrl-C once its first engine is there."""
+    """Run four real builds, and press Ctrl-C once its first engine is there."""
     command = [sys.executable, "-c", DOIT, *options, "engines"]
     run = subprocess.Popen(
         command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
@@ -95,8 +93,7 @@ def interrupted(folder: Path, *options: str) -> subprocess.CompletedProcess[str]
 
 @pytest.mark.parametrize("options", [[], ["-n", "2"]])
 def test_ctrl_c_says_what_is_left_and_how_to_go_on(tmp_path: Path, options: list[str]) -> None:
-    for file in CORPUS:
-        shutil.copy(file, tmp_path)
+    write_light_corpus(tmp_path)
     done = interrupted(tmp_path, *options)
     assert done.returncode == -signal.SIGINT  # what a shell shows as 130
     assert "Traceback" not in done.stdout + done.stderr

@@ -140,7 +140,9 @@ _KEYS = [
 @settings(max_examples=150, derandomize=True, database=None, deadline=None, suppress_health_check=list(HealthCheck))
 @given(
     st.dictionaries(
-        st.sampled_from(_KEYS), _values | st.lists(st.dictionaries(st.sampled_from(_KEYS), _values)), max_size=6
+        st.sampled_from(_KEYS),
+        _values | st.lists(st.dictionaries(st.sampled_from(_KEYS), _values, max_size=6), max_size=3),
+        max_size=6,
     )
 )
 @example({"backbones": [{"model_name": "../../etc", "onnx_path": "\0"}]})

@@ -268,6 +268,7 @@ def _run(examples: int, steps: int) -> None:
     )
 
 
+@pytest.mark.process
 @pytest.mark.parametrize(
     ("examples", "steps"), [(20, 25), pytest.param(150, 60, marks=pytest.mark.soak)], ids=["sample", "long"]
 )
