@@ -46,7 +46,7 @@ def _of_a_class(corpus: Corpus) -> Path:
 
 @pytest.mark.parametrize("function", [_starts, _by_a_helper, _in_a_comprehension, _by_a_module, harness.doit])
 def test_what_names_a_process_anywhere_is_no_unit_test(function: Callable[..., Any]) -> None:
-    assert unit.reaches_a_process([function])
+    assert unit.reaches_a_process((function,))
 
 
 def _makes_a_corpus() -> Corpus:
@@ -54,9 +54,9 @@ def _makes_a_corpus() -> Corpus:
 
 
 def test_a_method_counts_where_its_name_and_a_fixture_that_makes_its_class_meet() -> None:
-    assert unit.reaches_a_process([_by_a_method, _makes_a_corpus])
-    assert not unit.reaches_a_process([_of_a_class, _makes_a_corpus])
-    assert not unit.reaches_a_process([_in_memory])
+    assert unit.reaches_a_process((_by_a_method, _makes_a_corpus))
+    assert not unit.reaches_a_process((_of_a_class, _makes_a_corpus))
+    assert not unit.reaches_a_process((_in_memory,))
 
 
 def test_the_marker_is_given_to_this_test(request: pytest.FixtureRequest) -> None:

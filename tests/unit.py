@@ -12,6 +12,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterable, Iterator
+from functools import cache
 from inspect import unwrap
 from pathlib import Path
 from types import CodeType, FunctionType, MethodType, ModuleType
@@ -57,10 +58,11 @@ def mark_unit_tests(items: Iterable[pytest.Item]) -> None:
 def starts_process(item: pytest.Function) -> bool:
     """Whether the test's own code can start a process."""
     fixtures = [found.func for named in item._fixtureinfo.name2fixturedefs.values() for found in named]
-    return reaches_a_process([item.function, *fixtures])
+    return reaches_a_process((item.function, *fixtures))
 
 
-def reaches_a_process(functions: Iterable[Callable[..., Any]]) -> bool:
+@cache  # once for all cases of a test
+def reaches_a_process(functions: tuple[Callable[..., Any], ...]) -> bool:
     """Whether functions, or what they name in the tests' own modules, name a module that starts processes."""
     waiting: list[Any] = list(functions)
     seen: set[int] = set()
