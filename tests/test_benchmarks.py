@@ -18,6 +18,7 @@ BENCHMARKS = Path(__file__).parent.parent / "benchmarks"
 SIZES = ["--engines", "2", "--verify-rounds", "3", "--rounds", "1", "--start-rounds", "1"]
 SIZES += ["--cold-rounds", "1", "--convert-rounds", "1", "--synthetic-mb", "5", "--synthetic-blocks", "2"]
 
+pytestmark = pytest.mark.process  # by the benchmarks' own modules
 strace = pytest.mark.skipif(shutil.which("strace") is None, reason="needs strace (Debian: strace)")
 
 
