@@ -1,22 +1,20 @@
 """The build options of a ``[[backbones]]`` table → BuildOptions.
 
-What may be combined is checked here as far as it is known without the network; which TensorRT has which option
-stands in ``c10.runtimes.options``.
+The table ``BUILD_OPTIONS`` says what each value may be. What may be combined is checked here as far as it is known
+without the network; ``c10.runtimes.options`` says which TensorRT has which option.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import fields
 from typing import Final
 
-from c10.corpus.spec import BuildOptions, Precision
+from c10.corpus.spec import BUILD_OPTIONS, BuildOptions, Precision
 from c10.corpus.toml_table import Problems, Table
 
-CONVERSIONS: Final = ("auto", "always", "never")
 #: The precisions that the converter makes of an fp32 network.
 CONVERTED_PRECISIONS: Final = ("fp16", "bf16")
-OPTION_KEYS: Final = frozenset(option.name for option in fields(BuildOptions))
+OPTION_KEYS: Final = frozenset(row.name for row in BUILD_OPTIONS)
 #: Keys that are gone, and what to write instead.
 REPLACED_KEYS: Final[Mapping[str, str]] = {
     "strongly_typed": (
@@ -24,7 +22,6 @@ REPLACED_KEYS: Final[Mapping[str, str]] = {
         "(strongly typed, the network's own types) in its place, or neither for strongly_typed = false"
     ),
 }
-_HARDWARE_COMPATIBILITY: Final = ("none", "ampere_plus", "same_compute_capability")
 
 
 def build_options(table: Table, precision: Precision) -> BuildOptions:
@@ -32,28 +29,21 @@ def build_options(table: Table, precision: Precision) -> BuildOptions:
     default = BuildOptions()
     if table.has_none_of(OPTION_KEYS):
         return default
-    options = BuildOptions(
-        conversion=table.choice("conversion", CONVERSIONS, default.conversion),
-        keep_fp32=table.texts("keep_fp32"),
-        builder_optimization_level=table.integer(
-            "builder_optimization_level", 0, 5, default.builder_optimization_level
-        ),
-        hardware_compatibility=table.choice(
-            "hardware_compatibility", _HARDWARE_COMPATIBILITY, default.hardware_compatibility
-        ),
-        version_compatible=table.flag("version_compatible", default.version_compatible),
-        dla_core=table.integer("dla_core", 0, 15, None),
-        gpu_fallback=table.flag("gpu_fallback", default.gpu_fallback),
-        sparse_weights=table.flag("sparse_weights", default.sparse_weights),
-        tf32=table.flag("tf32", default.tf32),
-        compute_capabilities=_compute_capabilities(table),
-        calibration_cache=table.path("calibration_cache", None),
-        plugins=table.paths("plugins"),
-        timing_cache=table.flag("timing_cache", default.timing_cache),
-        timeout_s=table.positive("timeout_s", None),
-    )
+    found = {row.name: row.form.read(table, row.name, getattr(default, row.name)) for row in BUILD_OPTIONS}
+    options = BuildOptions(**found)
     check_conversion(options, precision, table.at("keep_fp32"), table.problems)
     return options
+
+
+def check_options(options: BuildOptions, precision: Precision | None, problems: Problems) -> None:
+    """Note what is wrong with options given in Python, which no type checker may have seen."""
+    before, default = problems.count, BuildOptions()
+    for row in BUILD_OPTIONS:
+        value = getattr(options, row.name)
+        if not row.form.accepts(value) and not (value is None and getattr(default, row.name) is None):
+            problems.add(f"options.{row.name}", f"expected {row.form.expected}", repr(value))
+    if problems.count == before:
+        check_conversion(options, precision, "options.keep_fp32", problems)
 
 
 def check_conversion(options: BuildOptions, precision: Precision | None, where: str, problems: Problems) -> None:
@@ -70,16 +60,3 @@ def check_conversion(options: BuildOptions, precision: Precision | None, where: 
         converted = " or ".join(CONVERTED_PRECISIONS)
         expected = f"expected no keep_fp32 with precision {precision}, to which nothing is converted"
         problems.add(where, f"{expected} (remove it, or use {converted})", repr(list(kept)))
-
-
-def _compute_capabilities(table: Table) -> tuple[str, ...]:
-    found = table.texts("compute_capabilities")
-    wrong = [sm for sm in found if not (sm.isascii() and sm.isdecimal())]
-    if wrong or len(set(found)) < len(found):
-        table.problems.add(
-            table.at("compute_capabilities"),
-            'expected different ones such as ["75", "89"]',
-            repr(list(found)),
-        )
-        return ()
-    return tuple(sorted(found, key=int))

@@ -13,14 +13,13 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Final
 
-from c10.corpus.build_options import CONVERSIONS, REPLACED_KEYS, build_options, check_conversion
+from c10.corpus.build_options import REPLACED_KEYS, build_options, check_options
 from c10.corpus.runtimes import RUNTIME_WORDS, RuntimeChoice
 from c10.corpus.spec import (
     DEFAULT_INPUT_NAME,
     DEFAULT_PRECISION,
     DEFAULT_WORKSPACE_MB,
     BackboneSpec,
-    BuildOptions,
     OptimizationProfile,
     Precision,
     Shape,
@@ -158,7 +157,7 @@ def refuse_invalid_backbone(
         problems.add("workspace_mb", "expected a positive int", repr(backbone.workspace_mb))
     if backbone.precision not in {None, *PRECISIONS}:
         problems.add("precision", f"expected one of {', '.join(PRECISIONS)}", repr(backbone.precision))
-    _check_options(backbone.options, backbone.precision or precision, problems)
+    check_options(backbone.options, backbone.precision or precision, problems)
     problems.raise_any()
 
 
@@ -269,15 +268,6 @@ def _check_model_name(name: str, where: str, problems: Problems) -> None:
     if not is_model_name(name):
         expected = f"expected [a-z0-9]+ joined by single '.', '_' or '-', at most {MODEL_NAME_MAX} characters"
         problems.add(where, expected, repr(name))
-
-
-def _check_options(options: BuildOptions, precision: Precision | None, problems: Problems) -> None:
-    if options.conversion not in CONVERSIONS:
-        problems.add("options.conversion", f"expected one of {', '.join(CONVERSIONS)}", repr(options.conversion))
-    if not isinstance(options.keep_fp32, tuple) or not all(isinstance(k, str) and k.strip() for k in options.keep_fp32):
-        problems.add("options.keep_fp32", "expected a tuple of non-empty strings", repr(options.keep_fp32))
-    else:
-        check_conversion(options, precision, "options.keep_fp32", problems)
 
 
 def _check_shape(shape: Shape, where: str, problems: Problems) -> None:

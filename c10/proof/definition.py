@@ -172,9 +172,9 @@ def _runtime(target: EngineTarget, *, converted: bool) -> dict[str, str | int | 
 
 
 def _options(options: BuildOptions) -> dict[str, Any]:
-    """Return the options that are not at their neutral value; as in JSON, 1 differs from True."""
-    asked = ((name, _json(getattr(options, name)), neutral) for name, neutral in _NEUTRAL.items())
-    return {name: value for name, value, neutral in asked if value != neutral or type(value) is not type(neutral)}
+    """Return the options that are not at their neutral value."""
+    asked = (row for row in BUILD_OPTIONS if row.in_definition and not row.is_neutral(options))
+    return {row.name: _json(getattr(options, row.name)) for row in asked}
 
 
 def _option_files(options: BuildOptions) -> Iterator[tuple[str, Path]]:

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import json
 import threading
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, TextIO
 
 from c10.corpus.runtimes import RuntimeKind
-from c10.corpus.spec import BuildConfig, BuildOptions, OptimizationProfile, ShapeRange
+from c10.corpus.spec import BUILD_OPTIONS, BuildConfig, BuildOptions, OptimizationProfile, ShapeRange
 from c10.errors import CalibrationCacheError, ConfigError, EngineBuildError, PublishError, SourceError
 from c10.runtimes.protocol import BuildProgress
 
@@ -78,14 +78,7 @@ def decode_job(line: str) -> CompileJob:
         )
         for p in config["profiles"]
     )
-    cache = options["calibration_cache"]
-    build_options = replace(
-        BuildOptions(**options),
-        compute_capabilities=tuple(options["compute_capabilities"]),
-        keep_fp32=tuple(options["keep_fp32"]),
-        plugins=tuple(map(Path, options["plugins"])),
-        calibration_cache=Path(cache) if cache else None,
-    )
+    build_options = BuildOptions(**{row.name: row.form.from_json(options[row.name]) for row in BUILD_OPTIONS})
     return CompileJob(
         runtime=job["runtime"],
         version=job["version"],

@@ -1,4 +1,4 @@
-"""What each TensorRT can be told: the one table of their differences.
+"""What each TensorRT can be told, and how: the one table of their differences.
 
 Sources: NVIDIA's API references and migration guides for TensorRT 10.x, 11.x and TensorRT-RTX. What a runtime
 cannot do is refused here, before anything is compiled.
@@ -6,58 +6,89 @@ cannot do is refused here, before anything is compiled.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, Literal
 
 from c10.corpus.runtimes import RuntimeKind
-from c10.corpus.spec import BuildConfig
+from c10.corpus.spec import BUILD_OPTIONS, BuildConfig
 from c10.errors import EngineBuildError
+from c10.files.naming import PRECISIONS
 
 Generation = Literal["TensorRT 10.x", "TensorRT 11.x", "TensorRT-RTX"]
 TRT10: Final[Generation] = "TensorRT 10.x"
 TRT11: Final[Generation] = "TensorRT 11.x"
 RTX: Final[Generation] = "TensorRT-RTX"
 _ALL: Final = (TRT10, TRT11, RTX)
+_OPTION_OF: Final = {row.name: row for row in BUILD_OPTIONS}
 
 #: The compute capabilities that TensorRT-RTX can be told to compile for (ComputeCapability.SM*).
 RTX_COMPUTE_CAPABILITIES: Final = ("75", "80", "86", "89", "120", "121")
 
 
 @dataclass(frozen=True, slots=True)
+class BuilderFlag:
+    """A member of TensorRT's BuilderFlag: set if the option has the value ``on``, otherwise cleared."""
+
+    name: str
+    """The member, such as SPARSE_WEIGHTS."""
+    on: bool = True
+    """The value of the option that sets the flag; False for a flag that disables what the option allows."""
+
+
+@dataclass(frozen=True, slots=True)
+class BuilderAttribute:
+    """An attribute of IBuilderConfig, set if the build asks for the option."""
+
+    name: str
+    """The attribute, such as builder_optimization_level."""
+    enum: str = ""
+    """The enumeration that has a member of the value's name in upper case; "" to set the value itself."""
+    always: bool = False
+    """Whether the attribute is set to the neutral value too; True only if a golden file says so."""
+
+
+@dataclass(frozen=True, slots=True)
 class OptionSupport:
-    """One row of the table: an option, whether a build asks for it, who has it, what to do where it is not."""
+    """One row of the table: which builders have an option, and how they are told."""
 
     option: str
-    asked: Callable[[BuildConfig], bool]
+    """A field of BuildOptions, or "precision" and one of PRECISIONS."""
     supported: tuple[Generation, ...]
+    """The builders that have it."""
+    told: BuilderFlag | BuilderAttribute | None = None
+    """How the builder is told; None for an option with code of its own."""
     instead: str = "Remove it from backbones.toml, or choose another runtime."
+    """What to do if a builder does not have it."""
+
+    def asked(self, config: BuildConfig) -> bool:
+        """Whether a build asks for it: the option is not at its neutral value."""
+        row = _OPTION_OF.get(self.option)
+        return self.option == f"precision {config.precision}" if row is None else not row.is_neutral(config.options)
 
 
 SUPPORT: Final = (
-    OptionSupport("precision fp32", lambda c: c.precision == "fp32", _ALL),
-    OptionSupport("precision fp16", lambda c: c.precision == "fp16", _ALL),
-    OptionSupport("precision bf16", lambda c: c.precision == "bf16", _ALL),
-    OptionSupport("precision int8", lambda c: c.precision == "int8", _ALL),
-    OptionSupport("precision fp8", lambda c: c.precision == "fp8", _ALL),
+    *(OptionSupport(f"precision {precision}", _ALL) for precision in PRECISIONS),
     OptionSupport(
         "calibration_cache",
-        lambda c: c.options.calibration_cache is not None,
         (TRT10,),
-        "Quantize the ONNX itself (Q/DQ nodes): implicit calibration left TensorRT with version 11.",
+        instead="Quantize the ONNX itself (Q/DQ nodes): implicit calibration left TensorRT with version 11.",
     ),
-    OptionSupport("conversion", lambda c: c.options.conversion != "auto", _ALL),
-    OptionSupport("keep_fp32", lambda c: bool(c.options.keep_fp32), _ALL),
-    OptionSupport("builder_optimization_level", lambda c: c.options.builder_optimization_level != 3, _ALL),  # noqa: PLR2004
-    OptionSupport("hardware_compatibility", lambda c: c.options.hardware_compatibility != "none", (TRT10, TRT11)),
-    OptionSupport("version_compatible", lambda c: c.options.version_compatible, (TRT10, TRT11)),
-    OptionSupport("dla_core", lambda c: c.options.dla_core is not None, (TRT10, TRT11)),
-    OptionSupport("gpu_fallback", lambda c: c.options.gpu_fallback, (TRT10, TRT11)),
-    OptionSupport("sparse_weights", lambda c: c.options.sparse_weights, _ALL),
-    OptionSupport("tf32", lambda c: not c.options.tf32, _ALL),
-    OptionSupport("plugins", lambda c: bool(c.options.plugins), (TRT10, TRT11)),
-    OptionSupport("compute_capabilities", lambda c: bool(c.options.compute_capabilities), (RTX,)),
-    OptionSupport("timing_cache", lambda c: not c.options.timing_cache, _ALL),
+    OptionSupport("conversion", _ALL),
+    OptionSupport("keep_fp32", _ALL),
+    OptionSupport("builder_optimization_level", _ALL, BuilderAttribute("builder_optimization_level", always=True)),
+    OptionSupport(
+        "hardware_compatibility",
+        (TRT10, TRT11),
+        BuilderAttribute("hardware_compatibility_level", enum="HardwareCompatibilityLevel"),
+    ),
+    OptionSupport("version_compatible", (TRT10, TRT11), BuilderFlag("VERSION_COMPATIBLE")),
+    OptionSupport("dla_core", (TRT10, TRT11)),
+    OptionSupport("gpu_fallback", (TRT10, TRT11), BuilderFlag("GPU_FALLBACK")),
+    OptionSupport("sparse_weights", _ALL, BuilderFlag("SPARSE_WEIGHTS")),
+    OptionSupport("tf32", _ALL, BuilderFlag("TF32")),
+    OptionSupport("plugins", (TRT10, TRT11)),
+    OptionSupport("compute_capabilities", (RTX,)),
+    OptionSupport("timing_cache", _ALL, BuilderFlag("DISABLE_TIMING_CACHE", on=False)),
 )
 
 

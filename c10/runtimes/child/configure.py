@@ -1,6 +1,7 @@
 """BuildConfig → TensorRT's builder configuration.
 
-This is the only module that sets options of a builder; which TensorRT has which option is in ``options``. Calls are
+This is the only module that sets options of a builder. ``SUPPORT`` in ``options`` says which TensorRT has an option and
+how a plain one is set; options with rules of their own (DLA, plugins, calibration, targets) are set here. Calls are
 type-checked against TensorRT's published stubs.
 """
 
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 from c10.corpus.spec import BuildConfig, BuildOptions, OptimizationProfile
 from c10.errors import EngineBuildError
 from c10.runtimes.calibration import make_calibrator
+from c10.runtimes.options import SUPPORT, BuilderFlag
 
 if TYPE_CHECKING:
     import tensorrt
@@ -41,9 +43,8 @@ def configure(
     """
     config = builder.create_builder_config()
     config.set_memory_pool_limit(trt.MemoryPoolType.WORKSPACE, wanted.workspace_mb * _MIB)
-    config.builder_optimization_level = wanted.options.builder_optimization_level
-    _set_flags(trt, config, wanted, strong=strong)
-    _set_targets(trt, builder, config, wanted.options)
+    _tell_options(trt, config, wanted)
+    _set_dla(trt, builder, config, wanted.options)
     _set_compute_capabilities(trt, config, wanted.options)
     if not strong:
         _set_weak_precision(trt, builder, config, wanted, version)
@@ -54,28 +55,39 @@ def configure(
     return config
 
 
-def _set_flags(trt: Any, config: tensorrt.IBuilderConfig, wanted: BuildConfig, *, strong: bool) -> None:
-    options = wanted.options
-    flags = {
-        "TF32": options.tf32,
-        "SPARSE_WEIGHTS": options.sparse_weights,
-        "VERSION_COMPATIBLE": options.version_compatible,
-        "GPU_FALLBACK": options.gpu_fallback,
-        "DISABLE_TIMING_CACHE": not options.timing_cache,
-    }
-    if not strong and wanted.precision != "fp32":
-        flags[wanted.precision.upper()] = True
-    for name, on in flags.items():
-        if on:
-            config.set_flag(getattr(trt.BuilderFlag, name))
-        elif hasattr(trt.BuilderFlag, name):
-            config.clear_flag(getattr(trt.BuilderFlag, name))
+def _tell_options(trt: Any, config: tensorrt.IBuilderConfig, wanted: BuildConfig) -> None:
+    """Tell the builder every option whose row says how."""
+    for row in SUPPORT:
+        told, value = row.told, getattr(wanted.options, row.option, None)
+        if isinstance(told, BuilderFlag):
+            if bool(value) == told.on:
+                config.set_flag(_member(trt, "BuilderFlag", told.name, row.option))
+            elif hasattr(trt.BuilderFlag, told.name):
+                config.clear_flag(getattr(trt.BuilderFlag, told.name))
+        elif told is not None and (told.always or row.asked(wanted)):
+            said = _member(trt, told.enum, str(value).upper(), row.option) if told.enum else value
+            try:
+                setattr(config, told.name, said)
+            except AttributeError as error:
+                raise _lacking(trt, f"IBuilderConfig.{told.name}", row.option) from error
 
 
-def _set_targets(trt: Any, builder: tensorrt.Builder, config: tensorrt.IBuilderConfig, options: BuildOptions) -> None:
-    if options.hardware_compatibility != "none":
-        level = options.hardware_compatibility.upper()
-        config.hardware_compatibility_level = getattr(trt.HardwareCompatibilityLevel, level)
+def _member(trt: Any, enum: str, name: str, option: str) -> Any:
+    """Return a member of an enumeration that a minor version of TensorRT may lack. Raises EngineBuildError."""
+    try:
+        return getattr(getattr(trt, enum), name)
+    except AttributeError as error:
+        raise _lacking(trt, f"{enum}.{name}", option) from error
+
+
+def _lacking(trt: Any, what: str, option: str) -> EngineBuildError:
+    return EngineBuildError(
+        f"{option}: expected {what} in {trt.__name__} {trt.__version__}, found none",
+        remedy=f"Remove {option} from backbones.toml, or build with a later version.",
+    )
+
+
+def _set_dla(trt: Any, builder: tensorrt.Builder, config: tensorrt.IBuilderConfig, options: BuildOptions) -> None:
     if options.dla_core is not None:
         if options.dla_core >= builder.num_DLA_cores:
             raise EngineBuildError(
@@ -97,7 +109,12 @@ def _set_compute_capabilities(trt: Any, config: Any, options: BuildOptions) -> N
 def _set_weak_precision(
     trt: Any, builder: tensorrt.Builder, config: tensorrt.IBuilderConfig, wanted: BuildConfig, version: str
 ) -> None:
-    """Refuse a precision that the GPU does not compute in, which TensorRT 10 ignores silently; set the calibrator."""
+    """Set the flag of a precision, and the calibrator; refuse a precision that the GPU does not compute in.
+
+    TensorRT 10 would ignore the flag there silently.
+    """
+    if wanted.precision != "fp32":
+        config.set_flag(getattr(trt.BuilderFlag, wanted.precision.upper()))
     fast = {"fp16": "platform_has_fast_fp16", "int8": "platform_has_fast_int8"}.get(wanted.precision)
     if fast is not None and not getattr(builder, fast):
         raise EngineBuildError(
