@@ -460,6 +460,16 @@ def test_missing_onnx_is_no_problem_of_the_file(tmp_path: Path) -> None:
             {"options": BuildOptions(keep_fp32="Softmax")},
             "options.keep_fp32: expected a tuple of non-empty strings, got 'Softmax'",
         ),
+        ({"options": BuildOptions(tf32="no")}, "options.tf32: expected True or False, got 'no'"),
+        (
+            {"options": BuildOptions(builder_optimization_level=6)},
+            "options.builder_optimization_level: expected an int from 0 to 5, got 6",
+        ),
+        (
+            {"options": BuildOptions(plugins=("x.so",))},
+            "options.plugins: expected a tuple of pathlib.Path, got ('x.so',)",
+        ),
+        ({"options": BuildOptions(timeout_s=0)}, "options.timeout_s: expected a positive int, got 0"),
         (
             {"options": BuildOptions(keep_fp32=("a", "a"))},
             "options.keep_fp32: expected different operator types or name patterns, got ['a', 'a']",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 import sys
@@ -10,8 +11,10 @@ from pathlib import Path
 import pytest
 from harness import HOST, Corpus, doit, run
 
-from c10 import C10ProvisioningConfig
+from c10 import BuildOptions, C10ProvisioningConfig
 from c10.corpus.build_options import OPTION_KEYS
+from c10.corpus.option_forms import Choice, Whole
+from c10.corpus.spec import BUILD_OPTIONS
 from c10.proof.facts import FACTS
 from c10.proof.verdict import _WORDS
 
@@ -62,6 +65,24 @@ def test_every_option_and_every_reason_is_named() -> None:
         name for name in (*OPTION_KEYS, *_WORDS) if f"`{name}`" not in README and not name.startswith("signature")
     ]
     assert missing == []
+
+
+def test_the_keys_of_a_backbone_have_the_defaults_and_the_values_of_the_code() -> None:
+    rows = re.findall(r"^\| ((?:`\w+`(?:, )?)+) \| ([^|]*) \| ([^|]*) \|$", README, re.MULTILINE)
+    default_of, meaning_of = {}, {}
+    for keys, defaults, meaning in rows:
+        names = [key.strip("` ") for key in keys.split(",")]
+        values = defaults.split(", ")
+        default_of |= dict(zip(names, values * len(names) if len(values) == 1 else values, strict=True))
+        meaning_of |= dict.fromkeys(names, meaning)
+    for option in BUILD_OPTIONS:
+        default = getattr(BuildOptions(), option.name)
+        shown = "none" if default is None else f"`{json.dumps(default)}`"
+        assert default_of.get(option.name) == shown, option.name
+        words = option.form.words if isinstance(option.form, Choice) else ()
+        assert [word for word in words if f"`{word}`" not in meaning_of[option.name] + shown.replace('"', "")] == []
+        if isinstance(option.form, Whole) and default is not None:
+            assert f"{option.form.low} to {option.form.high}" in meaning_of[option.name]
 
 
 def test_links_lead_to_files() -> None:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
 from c10 import BuildConfig, CalibrationCacheError, EngineBuildError
-from c10.corpus.spec import BuildOptions, Conversion
+from c10.corpus.spec import BUILD_OPTIONS, BuildOptions, Conversion
 from c10.runtimes.calibration import calibration_algorithm, refuse_missing_cache, version_number
+from c10.runtimes.child.configure import _tell_options
 from c10.runtimes.isolated import IsolatedRuntime
 from c10.runtimes.options import (
     RTX,
@@ -82,6 +85,40 @@ def test_a_calibration_cache_needs_a_builder_that_chooses(conversion: Conversion
         "calibration_cache: a strongly typed network takes int8 from its Q/DQ nodes alone. "
         'Remove it, or set conversion = "auto".',
     )
+
+
+def test_every_option_has_a_row_unless_no_builder_is_told_of_it() -> None:
+    options = [row.option for row in SUPPORT if not row.option.startswith("precision ")]
+    assert len(set(options)) == len(options)
+    assert {row.name for row in BUILD_OPTIONS} - {*options} == {"timeout_s"}
+    assert {*options} <= {row.name for row in BUILD_OPTIONS}
+
+
+def test_a_list_without_plugins_asks_for_none() -> None:
+    refuse_unsupported("model", BuildConfig(options=BuildOptions(plugins=[])), RTX)  # type: ignore[arg-type]
+
+
+def test_a_version_without_a_flag_or_an_attribute_is_an_error_that_names_the_option() -> None:
+    class Config:
+        __slots__ = ("builder_optimization_level",)
+
+        def clear_flag(self, flag: str) -> None:
+            """Take every flag."""
+
+        set_flag = clear_flag
+
+    flags = SimpleNamespace(TF32="TF32")
+    levels = SimpleNamespace(AMPERE_PLUS="AMPERE_PLUS")
+    trt: Any = SimpleNamespace(__name__="tensorrt", __version__="10.3.0", BuilderFlag=flags)
+    trt.HardwareCompatibilityLevel = levels
+    config: Any = Config()
+    _tell_options(trt, config, BuildConfig())
+    with pytest.raises(EngineBuildError, match=r"sparse_weights: expected BuilderFlag\.SPARSE_WEIGHTS in tensorrt 10"):
+        _tell_options(trt, config, BuildConfig(options=BuildOptions(sparse_weights=True)))
+    ampere = BuildConfig(options=BuildOptions(hardware_compatibility="ampere_plus"))
+    with pytest.raises(EngineBuildError, match=r"expected IBuilderConfig\.hardware_compatibility_level in") as caught:
+        _tell_options(trt, config, ampere)
+    assert caught.value.remedy.startswith("Remove hardware_compatibility from backbones.toml")
 
 
 def test_the_readmes_table_is_the_codes_table() -> None:
