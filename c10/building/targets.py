@@ -11,7 +11,7 @@ from pathlib import Path
 
 from c10.console import events
 from c10.corpus.config import C10ProvisioningConfig, build_backbone_specs
-from c10.corpus.runtimes import KIND_OF_WORD, RUNTIME_OF, RuntimeChoice, RuntimeKind
+from c10.corpus.runtimes import KIND_OF_WORD, RUNTIME_OF, RUNTIMES, RuntimeChoice, RuntimeKind
 from c10.corpus.spec import BackboneSpec, Precision
 from c10.corpus.target import EngineTarget, engine_target
 from c10.host import HostCapabilities, probe_host
@@ -106,7 +106,8 @@ def _kind_of(runtime: CompileEngineCallable, choice: RuntimeChoice, host: HostCa
         return RUNTIME_OF[said].kind
     if choice != "auto":
         return KIND_OF_WORD[choice]
-    return "trt" if host.tensorrt_version is not None else "rtx"
+    there = (row.kind for row in RUNTIMES if getattr(host, row.version_fact) is not None)
+    return next(there, RUNTIMES[-1].kind)
 
 
 def _warn_of_small_memory(target: EngineTarget) -> None:

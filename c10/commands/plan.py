@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
@@ -22,16 +23,28 @@ from c10.commands.base import (
 )
 from c10.console.text import count, seconds, table
 from c10.corpus.config import C10ProvisioningConfig
+from c10.corpus.runtimes import RUNTIMES
 from c10.corpus.target import PLACEHOLDER, PLACEHOLDERS
 from c10.errors import HostProbeError
 from c10.host import HostCapabilities
+from c10.host.capabilities import FACT_OF, HOST_FACTS
 from c10.host.parse_host import EXAMPLE, FIELDS, parse_host
 
+_EXAMPLES: Final = " or ".join(f"--host {row.host_example}" for row in RUNTIMES)
+#: What to do if a host is not described well enough, by the configuration's ``runtime``.
 _IN_FULL: Final = {
-    "auto": f"Describe that host in full: --host {EXAMPLE} or --host rtx_version=1.7, for example",
-    "tensorrt": f'The configuration says runtime = "tensorrt": describe that host in full, such as --host {EXAMPLE}',
-    "tensorrt_rtx": 'The configuration says runtime = "tensorrt_rtx": describe that host by --host rtx_version=1.7',
+    "auto": f"Describe that host in full: {_EXAMPLES}, for example",
+    **{
+        row.word: f'The configuration says runtime = "{row.word}": describe that host by --host {row.host_example}'
+        for row in RUNTIMES
+    },
 }
+_NEEDED: Final = tuple(dict.fromkeys(re.findall(r"(\w+)=", _EXAMPLES)))
+_MORE: Final = tuple(fact.name for fact in HOST_FACTS if fact.name not in _NEEDED and not fact.not_in_key)
+
+
+def _named(fact: str) -> str:
+    return f"{fact} ({FACT_OF[fact].words})"
 
 
 class EnginesPlan(EngineCommand):
@@ -42,9 +55,9 @@ class EnginesPlan(EngineCommand):
     doc_usage = ""
     doc_description = (
         "Judges every engine of the corpus as a run would, and says why. Needs no GPU and builds nothing.\n\n"
-        "--host describes another machine by what is known of it: sm (compute capability, 87 or 8.7), jp (JetPack), "
-        "trt (TensorRT) or rtx_version; trt_version, sm_count, device_name, cuda_driver and l4t make the answer more "
-        "exact. What is left open counts as unchanged, and the answer says so.\n\n"
+        f"--host describes another machine by what is known of it: {', '.join(map(_named, _NEEDED))}. "
+        f"{', '.join(_MORE)} make the answer more exact. What is left open counts as unchanged, and the answer says "
+        "so.\n\n"
         "Exit status:\n"
         "0: the plan was made, whatever it says\n"
         "3: it could not be (wrong option or configuration)"

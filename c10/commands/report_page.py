@@ -26,6 +26,7 @@ from c10.commands.markup import (
     when,
 )
 from c10.console.text import count, megabytes, seconds
+from c10.corpus.runtimes import RUNTIME_OF
 
 Engine = dict[str, Any]
 
@@ -249,11 +250,12 @@ def _host(engine: Engine) -> str:
     """Return all that is recorded of the host, else what the file name says."""
     version = engine["runtime_version"] or engine["trt"]
     sm = engine["sm"].replace(".", ", ")
-    if engine["runtime"] == "rtx":
-        return f"TensorRT-RTX {version}, sm{sm}"
+    row = RUNTIME_OF[engine["runtime"]]
+    if not row.on_device:
+        return f"{row.product} {version}, sm{sm}"
     jetpack = "" if engine["jp"] == "none" else f", JetPack {engine['jp']}"
     device = f" ({engine['device_name']})" if engine["device_name"] else ""
-    return f"sm{sm}{jetpack}, TensorRT {version}{device}"
+    return f"sm{sm}{jetpack}, {row.product} {version}{device}"
 
 
 def _model_then_host(engine: Engine) -> tuple[str, str, str]:

@@ -17,6 +17,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
+from c10.corpus.runtimes import RUNTIME_OF
+
 CONVERTER_REVISION: Final = 1
-#: By runtime: trt (TensorRT 10.x and 11.x), rtx (TensorRT-RTX).
-CONFIGURE_REVISIONS: Final[Mapping[str, int]] = {"trt": 1, "rtx": 1}
+#: By runtime: each begins with 1, and one that was raised stands here by name, after the others.
+CONFIGURE_REVISIONS: Final[Mapping[str, int]] = {**dict.fromkeys(RUNTIME_OF, 1)}

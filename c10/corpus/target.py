@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from c10.corpus.runtimes import RUNTIME_OF, RuntimeKind
+from c10.corpus.runtimes import RUNTIME_OF, RUNTIMES, RuntimeKind
 from c10.corpus.spec import (
     DEFAULT_PRECISION,
     DEFAULT_WORKSPACE_MB,
@@ -25,9 +25,6 @@ from c10.signing.policy import SigningPolicy
 #: The placeholders in cache_root, and the attributes of HostCapabilities that replace them.
 PLACEHOLDERS: Final = {"{device}": "device_name", "{sm_count}": "sm_count"}
 PLACEHOLDER: Final = re.compile("|".join(map(re.escape, PLACEHOLDERS)))
-
-#: The compute capabilities for which TensorRT-RTX compiles by default: Ampere to Blackwell, and later ones.
-RTX_DEFAULT_SM: Final = "80.86.89.120+"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -139,11 +136,13 @@ def runtime_version(runtime: RuntimeKind, host: HostCapabilities) -> str:
 
 
 def _sm(config: BuildConfig, host: HostCapabilities, runtime: RuntimeKind) -> str:
-    if not RUNTIME_OF[runtime].on_device:
-        return ".".join(config.options.compute_capabilities) or RTX_DEFAULT_SM
+    row = RUNTIME_OF[runtime]
+    if not row.on_device:
+        return ".".join(config.options.compute_capabilities) or row.default_targets
     if host.sm is None:
+        words = " or ".join(f'"{other.word}"' for other in RUNTIMES if not other.on_device)
         raise HostProbeError(
             "host: expected a GPU, found none",
-            remedy='TensorRT builds on the device itself; without a GPU use runtime = "tensorrt_rtx".',
+            remedy=f"{row.product} builds on the device itself; without a GPU use runtime = {words}.",
         )
     return "80+" if config.options.hardware_compatibility == "ampere_plus" else host.sm

@@ -12,10 +12,13 @@ import re
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 from pathlib import Path, PurePath
-from typing import Final
+from typing import Final, Literal, get_args
 
 from c10.errors import InvalidEngineNameError
 
+#: The tag of a runtime in file names and records; ``c10.corpus.runtimes`` has a row for each.
+RuntimeKind = Literal["trt", "rtx"]
+_KINDS: Final[tuple[str, ...]] = get_args(RuntimeKind)
 MODEL_NAME_MAX: Final = 128
 PRECISIONS: Final = ("fp32", "fp16", "bf16", "int8", "fp8")
 ENGINE_SUFFIX: Final = ".engine"
@@ -30,7 +33,7 @@ _GRAMMAR: Final = {
     "model_name": r"[a-z0-9]+(?:[._-][a-z0-9]+)*",
     "sm": rf"{_NUMBER}(?:\.{_NUMBER})*\+?",
     "jp": rf"none|(?:l4t)?{_NUMBER}(?:\.{_NUMBER})+",
-    "runtime": r"trt|rtx",
+    "runtime": "|".join(_KINDS),
     "trt": rf"{_NUMBER}\.{_NUMBER}",
     "precision": "|".join(PRECISIONS),
 }
@@ -38,7 +41,7 @@ _EXPECTED: Final = {
     "model_name": f"[a-z0-9]+ joined by single '.', '_' or '-', at most {MODEL_NAME_MAX} characters",
     "sm": "a compute capability such as 87, 80+ or 75.89",
     "jp": "a JetPack version such as 6.2, none, or l4t36.9.9",
-    "runtime": "trt or rtx",
+    "runtime": " or ".join(_KINDS),
     "trt": "major.minor such as 10.3",
     "precision": ", ".join(PRECISIONS),
 }
@@ -55,7 +58,7 @@ class EngineName:
     model_name: str
     """At most 128 characters."""
     sm: str
-    """Compute capability without the dot: 87; of an RTX engine, its targets: 75.89 or 80+."""
+    """Compute capability without the dot: 87; of an engine for several GPUs, its targets: 75.89 or 80+."""
     jp: str
     """JetPack version, "none" for a host that is not a Jetson, or l4t and the L4T release."""
     trt: str
@@ -63,7 +66,7 @@ class EngineName:
     precision: str
     """One of PRECISIONS."""
     runtime: str = "trt"
-    """"trt" or "rtx" (TensorRT-RTX)."""
+    """A RuntimeKind: "trt", or "rtx" for TensorRT-RTX."""
 
     def __str__(self) -> str:
         return EngineFilenameSchema.build(**asdict(self))
@@ -99,8 +102,8 @@ class EngineFilenameSchema:
         match = _NAME.fullmatch(text)
         if match is None or any(len(value) > MODEL_NAME_MAX for value in match.groupdict().values()):
             raise InvalidEngineNameError(
-                f"engine name: expected {{model}}__sm{{sm}}_jp{{jp}}_{{trt|rtx}}{{version}}_{{precision}}.engine, "
-                f"got {text[:200]!r}"
+                f"engine name: expected {{model}}__sm{{sm}}_jp{{jp}}_{{{'|'.join(_KINDS)}}}{{version}}_{{precision}}"
+                f"{ENGINE_SUFFIX}, got {text[:200]!r}"
             )
         return EngineName(**match.groupdict())
 

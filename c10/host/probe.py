@@ -24,17 +24,13 @@ def probe_host(*, gpu: bool = True, jetpack: str | None = None) -> HostCapabilit
     """
     chip = tegra_chip()
     l4t = probe_l4t(tegra=chip is not None)
-    facts: dict[str, str | int | None] = {"sm": CHIPS.get(chip or "")}
+    facts: dict[str, str | int | None] = {"sm": CHIPS.get(chip or ""), **tensorrt.probe_versions(gpu=gpu)}
     if gpu:
-        facts |= _gpu_facts() | {
-            "trt_version": tensorrt.probe_tensorrt(),
-            "onnx_parser": tensorrt.probe_onnx_parser(),
-        }
+        facts |= _gpu_facts()
     version = facts.get("trt_version")
     return HostCapabilities(
         jp=_jetpack(l4t, jetpack, chip),
         trt=".".join(str(version).split(".")[:2]) if version else None,
-        rtx_version=tensorrt.probe_tensorrt_rtx(),
         l4t=l4t,
         os=os.uname().sysname,
         machine=os.uname().machine,

@@ -19,6 +19,17 @@ if TYPE_CHECKING:
 SUPPORTED_MAJORS: Final = (11, 10)
 
 
+def probe_versions(*, gpu: bool) -> dict[str, str | None]:
+    """Return each version of HostCapabilities that a library or a package tells, by its field.
+
+    ``gpu=False`` loads no library: it leaves out what is of use only with a GPU.
+    """
+    found = {"rtx_version": probe_tensorrt_rtx()}
+    if gpu:
+        found |= {"trt_version": probe_tensorrt(), "onnx_parser": probe_onnx_parser()}
+    return found
+
+
 def probe_tensorrt() -> str | None:
     """Return TensorRT's full version (10.3.0.26); None if no library of 10.x or 11.x can be loaded."""
     library = _load("libnvinfer.so")
@@ -46,11 +57,6 @@ def probe_tensorrt_rtx() -> str | None:
     Its wheel pins its libraries to its own version, so the metadata is the library's version.
     """
     return None if find_spec("tensorrt_rtx") is None else installed_version("tensorrt-rtx")
-
-
-def has_tensorrt_module() -> bool:
-    """Whether ``import tensorrt`` would find a module."""
-    return find_spec("tensorrt") is not None
 
 
 def _load(stem: str) -> ctypes.CDLL | None:

@@ -65,6 +65,7 @@ def build_definition(target: EngineTarget, digests: Mapping[str, str], *, conver
     ``converted``: whether c10 converted the network. Only the build determines this; later calls take it from the
     record (``was_converted``), which is valid while the ONNX and the options are the recorded ones.
     """
+    row = RUNTIME_OF[target.runtime]
     return {
         "buildType": BUILD_TYPE,
         "externalParameters": {
@@ -76,7 +77,7 @@ def build_definition(target: EngineTarget, digests: Mapping[str, str], *, conver
         },
         "internalParameters": {
             "runtime": _runtime(target, converted=converted),
-            "host": {fact: getattr(target.host, fact) for fact in host_facts(target.runtime)},
+            "host": {fact: getattr(target.host, fact) for fact in host_facts(on_device=row.on_device)},
             "environment": {name: os.environ.get(name) for name in ENVIRONMENT},
         },
         "resolvedDependencies": [

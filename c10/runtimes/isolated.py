@@ -37,9 +37,9 @@ _START: Final = (
 
 
 class IsolatedRuntime:
-    """TensorRT or TensorRT-RTX, with each compile in a process of its own.
+    """A built-in runtime, with each compile in a process of its own.
 
-    ``kind``: which of the two. ``host``: the machine that the engines are for.
+    ``kind``: which of them. ``host``: the machine that the engines are for.
     """
 
     def __init__(self, kind: RuntimeKind, host: HostCapabilities, inherit: tuple[int, ...] = ()) -> None:
@@ -75,7 +75,7 @@ class IsolatedRuntime:
             onnx_path=onnx_path,
             build_config=build_config,
             output_path=output_path,
-            timing_cache_path=timing_cache_path(output_path.parent, self.host) if timing else None,
+            timing_cache_path=timing_cache_path(output_path.parent, self.host, self.kind) if timing else None,
         )
         child = _Child(job, progress or (lambda _: None), self._inherit)
         return child.result()

@@ -6,10 +6,11 @@ cannot do is refused here, before anything is compiled.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from c10.corpus.runtimes import RuntimeKind
+from c10.corpus.runtimes import RUNTIME_OF, RuntimeKind
 from c10.corpus.spec import BUILD_OPTIONS, BuildConfig
 from c10.errors import EngineBuildError
 from c10.files.naming import PRECISIONS
@@ -18,6 +19,12 @@ Generation = Literal["TensorRT 10.x", "TensorRT 11.x", "TensorRT-RTX"]
 TRT10: Final[Generation] = "TensorRT 10.x"
 TRT11: Final[Generation] = "TensorRT 11.x"
 RTX: Final[Generation] = "TensorRT-RTX"
+#: The columns of each runtime, by the major version of what is installed.
+ANY_MAJOR: Final = ""
+GENERATIONS: Final[Mapping[RuntimeKind, Mapping[str, Generation]]] = {
+    "trt": {"10": TRT10, "11": TRT11},
+    "rtx": {ANY_MAJOR: RTX},
+}
 _ALL: Final = (TRT10, TRT11, RTX)
 _OPTION_OF: Final = {row.name: row for row in BUILD_OPTIONS}
 
@@ -94,12 +101,12 @@ SUPPORT: Final = (
 
 def generation(runtime: RuntimeKind, version: str) -> Generation:
     """Return the column of the table that a runtime of that version belongs to. Raises EngineBuildError."""
-    if runtime == "rtx":
-        return RTX
-    major = version.split(".", maxsplit=1)[0]
-    if major not in {"10", "11"}:
-        raise EngineBuildError(f"tensorrt: expected version 10.x or 11.x, got {version}")
-    return TRT10 if major == "10" else TRT11
+    columns = GENERATIONS[runtime]
+    column = columns.get(version.split(".", maxsplit=1)[0]) or columns.get(ANY_MAJOR)
+    if column is None:
+        row = RUNTIME_OF[runtime]
+        raise EngineBuildError(f"{row.word}: expected version {row.versions}, got {version}")
+    return column
 
 
 def is_strongly_typed(config: BuildConfig, column: Generation) -> bool:

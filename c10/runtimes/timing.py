@@ -12,6 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from c10.corpus.runtimes import RUNTIME_OF, RuntimeKind
 from c10.errors import PublishError
 from c10.files.publish import publish
 from c10.host import HostCapabilities
@@ -22,9 +23,10 @@ if TYPE_CHECKING:
 TIMING_DIRECTORY: Final = ".timing"
 
 
-def timing_cache_path(cache_root: Path, host: HostCapabilities) -> Path:
-    """Return the path of a host's timing cache."""
-    parts = [f"sm{host.sm}", host.device_name or "gpu", f"cuda{host.cuda_driver}", f"trt{host.tensorrt_version}"]
+def timing_cache_path(cache_root: Path, host: HostCapabilities, runtime: RuntimeKind) -> Path:
+    """Return the path of the timing cache of a runtime on a host."""
+    version = getattr(host, RUNTIME_OF[runtime].version_fact)
+    parts = [f"sm{host.sm}", host.device_name or "gpu", f"cuda{host.cuda_driver}", f"{runtime}{version}"]
     name = "_".join(re.sub(r"[^a-z0-9.]+", "-", part.lower()) for part in parts)
     return cache_root / TIMING_DIRECTORY / f"{name}.timing"
 
