@@ -14,6 +14,7 @@ from harness import flip_byte
 
 from c10.cache.inventory import EngineState, LeftoverKind
 from c10.errors import Reason
+from c10.host.capabilities import HOST_FACTS
 
 DOCS = (Path(__file__).parent.parent / "docs" / "commands.md").read_text("utf-8")
 COMMANDS = ("engines-plan", "engines-prune", "engines-report", "engines-verify")
@@ -64,3 +65,11 @@ def test_every_key_of_every_document_is_documented(tmp_path: Path) -> None:
 def test_every_state_and_reason_is_documented() -> None:
     assert {*get_args(EngineState), *get_args(LeftoverKind)} - WORDS == set()
     assert {*get_args(Reason)} - {"forced"} - WORDS == set()  # forced is a run's, not a look's
+
+
+def test_every_fact_that_makes_a_plan_exact_is_documented(tmp_path: Path) -> None:
+    section = DOCS.partition("**`--host FACTS`**")[2].partition("```")[0]
+    described = " ".join(command(tmp_path, "help", "engines-plan").stdout.split())
+    known = [fact.name for fact in HOST_FACTS if not fact.not_in_key]
+    assert [name for name in known if f"`{name}`" not in section] == []
+    assert [name for name in known if not re.search(rf"\b{name}\b", described)] == []

@@ -39,12 +39,15 @@ _IN_FULL: Final = {
         for row in RUNTIMES
     },
 }
-_NEEDED: Final = tuple(dict.fromkeys(re.findall(r"(\w+)=", _EXAMPLES)))
+_FACT: Final = re.compile(r"(\w+)=")
+_NEEDED: Final = frozenset(_FACT.findall(_EXAMPLES))
 _MORE: Final = tuple(fact.name for fact in HOST_FACTS if fact.name not in _NEEDED and not fact.not_in_key)
 
 
-def _named(fact: str) -> str:
-    return f"{fact} ({FACT_OF[fact].words})"
+def _needed_facts() -> str:
+    """Return the facts that a plan needs, in words: for each runtime those of its example."""
+    examples = (_FACT.findall(row.host_example) for row in RUNTIMES)
+    return ", or ".join(", ".join(f"{name} ({FACT_OF[name].words})" for name in names) for names in examples)
 
 
 class EnginesPlan(EngineCommand):
@@ -55,9 +58,9 @@ class EnginesPlan(EngineCommand):
     doc_usage = ""
     doc_description = (
         "Judges every engine of the corpus as a run would, and says why. Needs no GPU and builds nothing.\n\n"
-        f"--host describes another machine by what is known of it: {', '.join(map(_named, _NEEDED))}. "
-        f"{', '.join(_MORE)} make the answer more exact. What is left open counts as unchanged, and the answer says "
-        "so.\n\n"
+        f"--host describes another machine by what is known of it: {_needed_facts()}; sm may be 87 or 8.7. "
+        f"More make the answer more exact: {', '.join(_MORE)}. What is left open counts as unchanged, and the answer "
+        "says so.\n\n"
         "Exit status:\n"
         "0: the plan was made, whatever it says\n"
         "3: it could not be (wrong option or configuration)"
