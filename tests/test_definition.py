@@ -14,7 +14,7 @@ from harness import HOST, onnx_bytes
 from c10 import BackboneSpec, BuildOptions, HostCapabilities, load_engine
 from c10.building.build import build_engine
 from c10.commands import documents
-from c10.corpus.runtimes import RUNTIME_OF
+from c10.corpus.runtimes import RUNTIME_OF, RUNTIMES
 from c10.corpus.spec import BUILD_OPTIONS
 from c10.corpus.target import EngineTarget, engine_target
 from c10.host.capabilities import HOST_FACTS
@@ -52,7 +52,8 @@ def target_with(folder: Path, options: BuildOptions | None = None, runtime: Any 
     if not onnx_path.exists():
         onnx_path.write_bytes(onnx_bytes("model"))
     spec = BackboneSpec(model_name="model", onnx_path=onnx_path, options=options or BuildOptions())
-    facts = HostCapabilities(**{**HOST, "rtx_version": "1.7.1.116", **host})
+    versions = {row.version_fact: "1.7.1.116" for row in RUNTIMES if not row.on_device}
+    facts = HostCapabilities(**{**HOST, **versions, **host})
     return engine_target(spec, host=facts, runtime=runtime, cache_root=folder / "engines")
 
 

@@ -13,7 +13,7 @@ from c10 import BuildConfig, BuildOptions
 from c10.corpus import option_forms
 from c10.corpus.build_options import build_options, check_options
 from c10.corpus.option_forms import Choice, ComputeCapabilities, Files, Flag, Form, OneFile, Positive, Texts, Whole
-from c10.corpus.spec import BUILD_OPTIONS
+from c10.corpus.spec import BUILD_OPTIONS, BuildOption
 from c10.corpus.toml_table import Problems, Table
 from c10.runtimes.messages import CompileJob, decode_job, encode_job
 
@@ -32,23 +32,14 @@ FORMS: dict[type[Form], tuple[Form, list[Any], list[Any]]] = {
         [("8.9",), ("75", "75"), (75,), "75", (["75"],), None],
     ),
 }
-#: Each option with a value that is not its neutral one, as TOML has it.
-ASKED: dict[str, Any] = {
-    "conversion": "always",
-    "keep_fp32": ["Softmax"],
-    "builder_optimization_level": 5,
-    "hardware_compatibility": "ampere_plus",
-    "version_compatible": True,
-    "dla_core": 1,
-    "gpu_fallback": True,
-    "sparse_weights": True,
-    "tf32": False,
-    "compute_capabilities": ["75", "89"],
-    "calibration_cache": "int8.cache",
-    "plugins": ["liba.so", "libb.so"],
-    "timing_cache": False,
-    "timeout_s": 60,
-}
+
+
+def asked(row: BuildOption) -> Any:
+    """Return a value of an option that is not its neutral one, as TOML has it."""
+    form = row.form
+    own = form.words if isinstance(form, Choice) else (form.low, form.high) if isinstance(form, Whole) else ()
+    value = next(value for value in own or FORMS[type(form)][1] if value not in ((), row.neutral))
+    return json.loads(json.dumps(value, default=str))
 
 
 def read(values: dict[str, Any]) -> BuildOptions:
@@ -83,8 +74,8 @@ def test_a_form_restores_its_values_from_json(kind: type[Form]) -> None:
 
 
 @pytest.mark.parametrize("row", BUILD_OPTIONS, ids=lambda row: row.name)
-def test_an_option_is_read_from_toml_accepted_in_python_and_carried_to_the_child(row: Any) -> None:
-    options = read({row.name: ASKED[row.name]})
+def test_an_option_is_read_from_toml_accepted_in_python_and_carried_to_the_child(row: BuildOption) -> None:
+    options = read({row.name: asked(row)})
     assert not row.is_neutral(options), "the row does not read the key"
     problems = Problems("python")
     check_options(options, "fp16", problems)
@@ -94,7 +85,7 @@ def test_an_option_is_read_from_toml_accepted_in_python_and_carried_to_the_child
 
 
 @pytest.mark.parametrize("row", BUILD_OPTIONS, ids=lambda row: row.name)
-def test_the_default_and_the_neutral_value_have_the_rows_form(row: Any) -> None:
+def test_the_default_and_the_neutral_value_have_the_rows_form(row: BuildOption) -> None:
     for value in (getattr(BuildOptions(), row.name), row.neutral):
         assert row.form.accepts(value) or value is None
 
