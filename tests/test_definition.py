@@ -14,7 +14,7 @@ from harness import HOST, onnx_bytes
 from c10 import BackboneSpec, BuildOptions, HostCapabilities, load_engine
 from c10.building.build import build_engine
 from c10.commands import documents
-from c10.corpus.runtimes import RUNTIME_OF, RUNTIMES
+from c10.corpus.runtimes import RUNTIME_OF, RUNTIMES, RuntimeRow
 from c10.corpus.spec import BUILD_OPTIONS
 from c10.corpus.target import EngineTarget, engine_target
 from c10.host.capabilities import HOST_FACTS
@@ -42,6 +42,12 @@ NEUTRAL_OF_V1 = {
     "sparse_weights": False,
     "tf32": True,
     "compute_capabilities": [],
+}
+#: The host facts in a build key of v1, by whether the builder measures on the device. A fact that is added, moved or
+#: removed rebuilds those engines: name it in the changelog.
+HOST_FACTS_OF_V1 = {
+    True: ["sm", "sm_count", "device_name", "cuda_driver", "jp", "l4t", "os", "machine"],
+    False: ["os", "machine"],
 }
 FACT_OF = {fact.name: fact for fact in HOST_FACTS}
 
@@ -135,6 +141,12 @@ def test_a_host_fact_makes_another_build_or_its_row_says_why_not(tmp_path: Path,
     assert found == expected, f"HostCapabilities.{name}: in the build keys of {found}"
     others = {key for keys in changed.values() for key in keys} - {f"host.{name}"}
     assert (row.told_by in others) if row.told_by else not others, f"HostCapabilities.{name}: told by {others}"
+
+
+@pytest.mark.parametrize("runtime", RUNTIMES, ids=lambda row: row.kind)
+def test_the_host_facts_of_a_build_key_are_frozen(tmp_path: Path, runtime: RuntimeRow) -> None:
+    facts = definition_of(target_with(tmp_path, runtime=runtime.kind))["internalParameters"]["host"]
+    assert sorted(facts) == sorted(HOST_FACTS_OF_V1[runtime.on_device])
 
 
 def test_every_row_stands_in_the_decision_table() -> None:
