@@ -106,8 +106,8 @@ def _kind_of(runtime: CompileEngineCallable, choice: RuntimeChoice, host: HostCa
         return RUNTIME_OF[said].kind
     if choice != "auto":
         return KIND_OF_WORD[choice]
-    there = (row.kind for row in RUNTIMES if getattr(host, row.version_fact) is not None)
-    return next(there, RUNTIMES[-1].kind)
+    there = [row for row in RUNTIMES if getattr(host, row.version_fact) is not None]
+    return (there or RUNTIMES[-1:])[0].kind
 
 
 def _warn_of_small_memory(target: EngineTarget) -> None:

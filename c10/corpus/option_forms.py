@@ -45,7 +45,7 @@ class Flag(Form):
 
     @property
     def expected(self) -> str:
-        """Says both values."""
+        """Name both values."""
         return "True or False"
 
     def accepts(self, value: Any) -> bool:
@@ -66,7 +66,7 @@ class Choice(Form):
 
     @property
     def expected(self) -> str:
-        """Lists the words."""
+        """List the words."""
         return f"one of {', '.join(self.words)}"
 
     def accepts(self, value: Any) -> bool:
@@ -87,7 +87,7 @@ class Whole(Form):
 
     @property
     def expected(self) -> str:
-        """Says the range."""
+        """Give the range."""
         return f"an int from {self.low} to {self.high}"
 
     def accepts(self, value: Any) -> bool:
@@ -105,7 +105,7 @@ class Positive(Form):
 
     @property
     def expected(self) -> str:
-        """Says so."""
+        """Name the kind of value."""
         return "a positive int"
 
     def accepts(self, value: Any) -> bool:
@@ -123,7 +123,7 @@ class Texts(Form):
 
     @property
     def expected(self) -> str:
-        """Says so."""
+        """Name the kind of value."""
         return "a tuple of non-empty strings"
 
     def accepts(self, value: Any) -> bool:
@@ -145,7 +145,7 @@ class OneFile(Form):
 
     @property
     def expected(self) -> str:
-        """Says so."""
+        """Name the kind of value."""
         return "a pathlib.Path"
 
     def accepts(self, value: Any) -> bool:
@@ -167,7 +167,7 @@ class Files(Form):
 
     @property
     def expected(self) -> str:
-        """Says so."""
+        """Name the kind of value."""
         return "a tuple of pathlib.Path"
 
     def accepts(self, value: Any) -> bool:
@@ -189,7 +189,7 @@ class ComputeCapabilities(Form):
 
     @property
     def expected(self) -> str:
-        """Shows an example."""
+        """Give an example."""
         return 'a tuple of different ones such as ("75", "89")'
 
     def accepts(self, value: Any) -> bool:

@@ -20,5 +20,5 @@ from typing import Final
 from c10.corpus.runtimes import RUNTIME_OF
 
 CONVERTER_REVISION: Final = 1
-#: By runtime: each begins with 1, and one that was raised stands here by name, after the others.
+#: By runtime. Each begins with 1; to raise one, add its entry after these.
 CONFIGURE_REVISIONS: Final[Mapping[str, int]] = {**dict.fromkeys(RUNTIME_OF, 1)}

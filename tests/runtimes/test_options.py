@@ -19,7 +19,9 @@ from c10.runtimes.options import (
     SUPPORT,
     TRT10,
     TRT11,
+    BuilderFlag,
     Generation,
+    OptionSupport,
     generation,
     is_strongly_typed,
     refuse_unsupported,
@@ -119,6 +121,17 @@ def test_a_version_without_a_flag_or_an_attribute_is_an_error_that_names_the_opt
     with pytest.raises(EngineBuildError, match=r"expected IBuilderConfig\.hardware_compatibility_level in") as caught:
         _tell_options(trt, config, ampere)
     assert caught.value.remedy.startswith("Remove hardware_compatibility from backbones.toml")
+
+
+@pytest.mark.parametrize("row", [row for row in SUPPORT if row.told], ids=lambda row: row.option)
+def test_tensorrt_rtx_has_the_flags_and_attributes_that_the_table_names(row: OptionSupport) -> None:
+    trt = pytest.importorskip("tensorrt_rtx", reason="TensorRT-RTX is not installed (the extra `rtx`)")
+    if isinstance(row.told, BuilderFlag):
+        assert hasattr(trt.BuilderFlag, row.told.name)
+    else:
+        assert row.told is not None
+        assert hasattr(trt.IBuilderConfig, row.told.name)
+        assert not row.told.enum or hasattr(trt, row.told.enum)
 
 
 def test_the_readmes_table_is_the_codes_table() -> None:
