@@ -9,13 +9,12 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any
 
 from c10.building.device import device_held
 from c10.building.published import published_engine
+from c10.building.result import EngineResult
 from c10.building.sign import open_signing_key, publish_signature
 from c10.console import events
 from c10.console.progress import CHANNEL
@@ -33,42 +32,14 @@ from c10.proof.sources import SourceDigests
 from c10.proof.verdict import Proof, Refusal, Verdict, check_bytes, judge, record_stamp
 from c10.runtimes.calibration import refuse_missing_cache
 from c10.runtimes.isolated import IsolatedRuntime
-from c10.runtimes.protocol import BuildProgress, CompileEngineCallable, CompileOutcome
+from c10.runtimes.protocol import BuildProgress, CompileEngineCallable
 from c10.runtimes.select import builtin_runtime
 from c10.signing.keys import PrivateKey
 
 
-@dataclass(frozen=True, slots=True)
-class BuildOutcome:
-    """How a task ended well. ``duration_s`` is the compile's, None where another process had built it."""
-
-    outcome: CompileOutcome
-    verdict: Verdict
-    record: BuildRecord
-    duration_s: float | None
-
-    def network_words(self) -> str:
-        """Return how much of a converted network has the engine's precision; "" for another one."""
-        network, precision = self.record.network, self.record.definition["externalParameters"]["precision"]
-        return network.words(precision) if network else ""
-
-    def values(self) -> dict[str, Any]:
-        """Return what doit's database keeps."""
-        return {
-            "outcome": self.outcome.value,
-            "reason": str(self.verdict),
-            "sha256": self.record.sha256,
-            "size": self.record.size,
-            "build_key": self.record.build_key,
-            "duration_s": self.duration_s,
-            "network": self.network_words(),
-            "warnings": list(self.record.network.warnings if self.record.network else ()),
-        }
-
-
 def build_engine(
     target: EngineTarget, verdict: Verdict, sources: SourceDigests, runtime: CompileEngineCallable | None
-) -> BuildOutcome:
+) -> EngineResult:
     """Build the engine that ``verdict`` refuses to reuse (or that was asked for all the same).
 
     ``runtime`` is an injected one; None means c10's own. Raises C10Error; nothing half-made is left.
@@ -82,7 +53,7 @@ def build_engine(
 
 def _build(
     target: EngineTarget, refusal: Refusal, sources: SourceDigests, runtime: CompileEngineCallable | None
-) -> BuildOutcome:
+) -> EngineResult:
     signing_key = open_signing_key(target.signing)  # before minutes are spent on what could not be signed
     with held(lock_path(target.engine_path), _say_waiting(target)) as lock:
         if refusal.reason != "forced" and record_stamp(target.engine_path) != refusal.stamp:
@@ -90,7 +61,7 @@ def _build(
             verdict = judge(target, sources)
             if isinstance(verdict, Proof):
                 sync_renames(target.engine_path.parent)
-                return BuildOutcome(CompileOutcome.REUSED, verdict, verdict.record, None)
+                return EngineResult.reused(verdict, verdict.record)
             refusal = verdict
         events.cache_miss(target, refusal)
         remove_orphans(target.engine_path.parent, target.engine_path.name)
@@ -105,7 +76,7 @@ def _build(
             raise
         finally:
             remove_orphans(target.engine_path.parent, target.engine_path.name)
-    return BuildOutcome(CompileOutcome.BUILT, refusal, record, record.compile_duration_s)
+    return EngineResult.built(refusal, record)
 
 
 def _compile(

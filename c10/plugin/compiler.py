@@ -16,6 +16,7 @@ from typing import Any
 from doit.cmd_base import ModuleTaskLoader
 from doit.doit_cmd import DoitMain
 
+from c10.building.result import EngineResult
 from c10.building.targets import engine_targets
 from c10.console import events
 from c10.corpus.config import C10ProvisioningConfig, refuse_invalid_backbone
@@ -157,25 +158,19 @@ class _ResultReporter(RunReporter):
         """What doit wanted to say."""
         return self._text.getvalue().strip()
 
-    def engine_done(
-        self,
-        target: EngineTarget,
-        outcome: CompileOutcome,
-        values: dict[str, Any],
-        saved_s: float,  # noqa: ARG002
-    ) -> None:
+    def engine_done(self, target: EngineTarget, result: EngineResult, saved_s: float) -> None:  # noqa: ARG002
         """Keep the result."""
         entry = EngineCacheEntry(
             engine_path=target.engine_path,
-            sha256=values["sha256"],
-            size=values["size"],
-            build_key=values["build_key"],
+            sha256=result.sha256,
+            size=result.size,
+            build_key=result.build_key,
         )
         self.results[target.model_name] = EngineCompileResult(
             model_name=target.model_name,
             entry=entry,
-            outcome=outcome,
-            compile_duration_s=values["duration_s"] if outcome is CompileOutcome.BUILT else None,
+            outcome=result.outcome,
+            compile_duration_s=result.duration_s,
         )
 
     def engine_failed(self, target: EngineTarget, fail: Any) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -95,11 +96,11 @@ def run_build(target: EngineTarget, runtime: CompileEngineCallable | None, task:
 
     try:
         sources = current_run().sources
-        outcome = build_engine(target, task.verdict, sources, runtime)
+        result = build_engine(target, task.verdict, sources, runtime)
     except C10Error as error:
         events.compile_error(target, error)
         return EngineFailed(error)
     except Exception as error:  # noqa: BLE001 - an injected runtime may raise anything: it goes to the caller whole
         events.compile_error(target, error)
         return EngineCrash(f"{target.model_name}: {type(error).__name__}: {error}", error)
-    return {**outcome.values(), "sources": sources.dump(map(Path, task.file_dep))}
+    return replace(result, sources=sources.dump(map(Path, task.file_dep))).to_values()

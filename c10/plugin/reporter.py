@@ -13,6 +13,7 @@ from typing import Any
 
 from doit.reporter import ConsoleReporter
 
+from c10.building.result import EngineResult
 from c10.cache.estimate import estimate_s
 from c10.console import events
 from c10.console.display import Display, make_display
@@ -51,18 +52,17 @@ class RunReporter(ConsoleReporter):  # type: ignore[misc] # doit is untyped
 
     def add_success(self, task: Any) -> None:
         """Count an engine that was built, here or meanwhile by another process."""
-        target = target_of(task)
-        if target is None:
+        target, result = target_of(task), EngineResult.from_values(task.values)
+        if target is None or result is None:
             super().add_success(task)
             return
         self._waiting.pop(task.name, None)
-        outcome = CompileOutcome(task.values["outcome"])
-        self._counts[outcome.value.lower()] += 1
-        if outcome is CompileOutcome.REUSED:
+        self._counts[result.outcome.value.lower()] += 1
+        if result.outcome is CompileOutcome.REUSED:
             events.cache_hit(target)
         else:
-            events.compile_warnings(target, task.values["warnings"])
-        self.engine_done(target, outcome, task.values, 0.0)
+            events.compile_warnings(target, result.warnings)
+        self.engine_done(target, result, 0.0)
 
     def skip_uptodate(self, task: Any) -> None:
         """Count an engine that was reused."""
@@ -74,8 +74,7 @@ class RunReporter(ConsoleReporter):  # type: ignore[misc] # doit is untyped
         self._counts["reused"] += 1
         events.cache_hit(target)
         record = task.verdict.record
-        values = {"sha256": record.sha256, "size": record.size, "build_key": record.build_key}
-        self.engine_done(target, CompileOutcome.REUSED, values, record.compile_duration_s)
+        self.engine_done(target, EngineResult.reused(task.verdict, record), record.compile_duration_s)
 
     def add_failure(self, task: Any, fail: Any) -> None:
         """Count an engine that failed, or that could not be tried."""
@@ -100,10 +99,8 @@ class RunReporter(ConsoleReporter):  # type: ignore[misc] # doit is untyped
             events.compile_summary(**self._counts, duration_s=duration)
             self.run_done(duration)
 
-    def engine_done(
-        self, target: EngineTarget, outcome: CompileOutcome, values: dict[str, Any], saved_s: float
-    ) -> None:
-        """Tell of an engine that is there. ``saved_s`` is the compile time that reuse saved."""
+    def engine_done(self, target: EngineTarget, result: EngineResult, saved_s: float) -> None:
+        """Tell of an engine that is there. ``saved_s`` is the compile time that reuse saved, in seconds."""
 
     def engine_failed(self, target: EngineTarget, fail: Any) -> None:
         """Tell of an engine that is not there."""
@@ -145,20 +142,18 @@ class EngineReporter(RunReporter):
             self._building[task.name] = target
             self._display.building(target.model_name, estimate_s(target))
 
-    def engine_done(
-        self, target: EngineTarget, outcome: CompileOutcome, values: dict[str, Any], saved_s: float
-    ) -> None:
-        """Write the line of a built or reused engine."""
+    def engine_done(self, target: EngineTarget, result: EngineResult, saved_s: float) -> None:
+        """Write the line of a built or reused engine, and below it the warnings of its build."""
         self._saved_s += saved_s
-        size = _size(values["size"])
-        if outcome is CompileOutcome.REUSED:
+        size = _size(result.size)
+        if result.duration_s is None:
             verified = current_run().engines.seconds(target.engine_path)
             detail = f"{size} verified in {verified:.2f} s"
         else:
-            network = f", {values['network']}" if values["network"] else ""
-            detail = f"{values['reason']} ({size} in {values['duration_s']:.1f} s{network})"
-        self._display.write(f"{outcome.value:<6} {target.model_name}: {detail}\n")
-        for warning in values["warnings"] if outcome is CompileOutcome.BUILT else ():
+            network = f", {result.network}" if result.network else ""
+            detail = f"{result.reason} ({size} in {result.duration_s:.1f} s{network})"
+        self._display.write(f"{result.outcome.value:<6} {target.model_name}: {detail}\n")
+        for warning in result.warnings:
             self._display.write(f"       {target.model_name}: warning: {warning}\n")
 
     def engine_failed(self, target: EngineTarget, fail: Any) -> None:

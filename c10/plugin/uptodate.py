@@ -8,18 +8,19 @@ are reused.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from inspect import Parameter, Signature
 from types import SimpleNamespace
 from typing import Any, Final
 
 from doit.globals import Globals
 
+from c10.building.result import EngineResult
 from c10.corpus.target import EngineTarget
 from c10.files.publish import sync_renames
 from c10.plugin.description import TaskDescription
 from c10.plugin.run_state import current_run
 from c10.proof.verdict import Proof, Verdict, judge
-from c10.runtimes.protocol import CompileOutcome
 
 
 class EngineUpToDate:
@@ -35,14 +36,15 @@ class EngineUpToDate:
     def __call__(self, task: Any, values: dict[str, Any]) -> bool:
         """Return whether the engine may be reused; the action finds the verdict on the task."""
         run = current_run()
-        if isinstance(known := values.get("sources"), dict):
-            run.sources.learn(known)
+        if (saved := EngineResult.from_values(values)) is not None:
+            run.sources.learn(saved.sources)
         verdict = self._verdict = judge(self.target, run.sources, run.engine_digest)
         task.verdict = verdict
         task.meta = TaskDescription(self.target, verdict)
         if isinstance(verdict, Proof):
             sync_renames(self.target.engine_path.parent)
-            adopt(task, reused_values(verdict, task.file_dep))
+            result = EngineResult.reused(verdict, verdict.record)
+            adopt(task, replace(result, sources=run.sources.dump(task.file_dep)))
             return True
         return False
 
@@ -58,16 +60,7 @@ def target_of(task: Any) -> EngineTarget | None:
     return None
 
 
-def reused_values(proof: Proof, file_dep: Any) -> dict[str, Any]:
-    """Return what doit's database keeps of an engine that was reused."""
-    return {
-        "outcome": CompileOutcome.REUSED.value,
-        "sha256": proof.sha256,
-        "sources": current_run().sources.dump(file_dep),
-    }
-
-
-def adopt(task: Any, values: dict[str, Any]) -> None:
+def adopt(task: Any, result: EngineResult) -> None:
     """Save a success of the task where doit's database would have it run.
 
     `doit info` and `doit list` never close the database, so they adopt in memory alone.
@@ -75,6 +68,7 @@ def adopt(task: Any, values: dict[str, Any]) -> None:
     database: Any = Globals.dep_manager  # declared as None in doit
     # The task as it is saved; that it is intact, and its targets there, was found for the verdict.
     question = SimpleNamespace(name=task.name, file_dep=task.file_dep, targets=(), uptodate=[(True, [], {})])
+    values = result.to_values()
     if database.get_status(question, {}).status == "run" or database.get_values(task.name) != values:
         task.values = task.result = values
         database.save_success(task)
