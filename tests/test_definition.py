@@ -13,6 +13,7 @@ from harness import HOST, onnx_bytes
 
 from c10 import BackboneSpec, BuildOptions, HostCapabilities, load_engine
 from c10.building.build import build_engine
+from c10.building.run import RunState
 from c10.commands import documents
 from c10.corpus.runtimes import RUNTIME_OF, RUNTIMES, RuntimeRow
 from c10.corpus.spec import BUILD_OPTIONS
@@ -166,18 +167,18 @@ def test_every_row_stands_in_the_decision_table() -> None:
 def built(folder: Path, options: BuildOptions | None = None) -> EngineTarget:
     """Return a target whose engine, sidecar and record are there and agree."""
     target = target_with(folder, options)
-    build_engine(target, judge(target, SourceDigests()), SourceDigests(), FakeRuntime(folder / "calls.txt"))
+    build_engine(target, judge(target, SourceDigests()), RunState(), FakeRuntime(folder / "calls.txt"))
     assert isinstance(judge(target, SourceDigests()), Proof)
     return target
 
 
 def with_options(target: EngineTarget, options: dict[str, Any]) -> BuildRecord:
     """Put other options into a target's record, as another c10 would have written it; return the record."""
-    record = read_record(target.record_path)
+    record = read_record(target.paths.record)
     asked = {**record.definition["externalParameters"], "options": options}
     definition = {**record.definition, "externalParameters": asked}
     record = replace(record, definition=definition, build_key=build_key(definition))
-    target.record_path.write_bytes(record.to_json())
+    target.paths.record.write_bytes(record.to_json())
     return record
 
 
@@ -275,7 +276,7 @@ def test_readers_of_a_record_take_an_absent_option_as_neutral(tmp_path: Path, op
 
 def test_readers_of_a_record_see_the_options_that_are_written(tmp_path: Path) -> None:
     target = built(tmp_path, BuildOptions(version_compatible=True, hardware_compatibility="same_compute_capability"))
-    record = read_record(target.record_path)
+    record = read_record(target.paths.record)
     assert contradictions(record, HostCapabilities(**{**HOST, "trt": "10.9", "sm_count": 8})) == []
     described = TaskDescription(target, judge(target, SourceDigests()))["options"]
     assert "version_compatible True" in described

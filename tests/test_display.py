@@ -17,7 +17,7 @@ from c10.console import display
 from c10.console.display import PlainDisplay
 from c10.console.live import coloured
 from c10.console.output import Output
-from c10.console.progress import CHANNEL
+from c10.console.progress import ProgressChannel
 from c10.runtimes.protocol import BuildProgress
 
 ROOT = Path(__file__).parents[1]
@@ -132,29 +132,31 @@ def test_ctrl_c_on_a_terminal_leaves_no_drawing_behind(light: Path) -> None:
 
 def test_a_long_build_gives_signs_of_life() -> None:
     stream = io.StringIO()
-    CHANNEL.open()
-    plain = PlainDisplay(Output(stream), heartbeat_s=0.2)
+    channel = ProgressChannel()
+    channel.open()
+    plain = PlainDisplay(Output(stream), channel, heartbeat_s=0.2)
     try:
         plain.building("dinov2_vpr", 8.0)
-        CHANNEL.callback("dinov2_vpr")(BuildProgress("Building engine", 3, 7))
+        channel.callback("dinov2_vpr")(BuildProgress("Building engine", 3, 7))
         deadline = time.monotonic() + 30
         while stream.getvalue().count("\n") < 2 and time.monotonic() < deadline:
             time.sleep(0.01)
-        CHANNEL.finished("dinov2_vpr")
+        channel.finished("dinov2_vpr")
     finally:
         plain.close()
-        CHANNEL.close()
+        channel.close()
     lines = stream.getvalue().splitlines()
     assert len(lines) >= 2
     assert all(re.fullmatch(r"building dinov2_vpr: \d+ s of about 8 s, Building engine 3/7", line) for line in lines)
 
 
 def test_a_lost_listener_costs_a_build_nothing() -> None:
-    CHANNEL.open()
-    send = CHANNEL.callback("m")
+    channel = ProgressChannel()
+    channel.open()
+    send = channel.callback("m")
     for step in range(20_000):  # far more than a pipe holds, and nobody reads
         send(BuildProgress("Phase", step, 20_000))
-    CHANNEL.close()
+    channel.close()
     send(BuildProgress("Phase"))
 
 

@@ -9,7 +9,7 @@ import pytest
 from c10 import BackboneSpec, HostCapabilities
 from c10.cache.estimate import estimate_s
 from c10.corpus.target import EngineTarget, engine_target
-from c10.files.naming import record_path
+from c10.files.naming import EnginePaths
 from c10.proof.definition import build_definition, build_key
 from c10.proof.record import BuildRecord
 from c10.proof.sources import SourceDigests
@@ -37,7 +37,7 @@ def built(target: EngineTarget, duration_s: float, day: int = 1) -> None:
         started_on=f"2026-01-{day:02}T00:00:00.000+00:00",
         finished_on=f"2026-01-{day:02}T01:00:00.000+00:00",
     )
-    record_path(target.engine_path).write_bytes(record.to_json())
+    EnginePaths.of(target.engine_path).record.write_bytes(record.to_json())
 
 
 def test_nothing_is_known_of_what_was_never_built(tmp_path: Path) -> None:
@@ -61,7 +61,7 @@ def test_the_nearest_build_gives_the_estimate(tmp_path: Path, hosts: list[dict[s
 
 
 def test_a_record_that_is_none_says_nothing(tmp_path: Path) -> None:
-    record_path(target(tmp_path).engine_path).write_text("{}")
+    EnginePaths.of(target(tmp_path).engine_path).record.write_text("{}")
     assert estimate_s(target(tmp_path)) is None
     built(target(tmp_path, sm="80"), 7)
     assert estimate_s(target(tmp_path)) == 7

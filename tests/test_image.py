@@ -21,7 +21,7 @@ from pem_keys import make_keys
 
 from c10 import DigestMismatchError, HostCapabilities, ImageError, SigningPolicy, VerificationError, load_engine
 from c10.building.targets import corpus_targets
-from c10.files.naming import record_path
+from c10.files.naming import EnginePaths
 from c10.image import builders
 from c10.image.contents import collect, write_tar
 from c10.proof.verdict import Verdict, check_bytes
@@ -262,7 +262,7 @@ def test_what_is_packed_is_what_was_judged(checkout: Corpus, monkeypatch: pytest
     monkeypatch.chdir(checkout.folder)
     host, runtime = planned()
     targets = corpus_targets("backbones.toml", host=host, runtime=runtime)
-    record = record_path(checkout.engine("aliked"))
+    record = EnginePaths.of(checkout.engine("aliked")).record
     judged = record.read_bytes()
     contents = collect(targets)
     record.write_bytes(b"of another build")

@@ -20,6 +20,7 @@ from hypothesis import strategies as st
 
 from c10 import BackboneSpec, BuildOptions, HostCapabilities
 from c10.building.build import build_engine
+from c10.building.run import RunState
 from c10.corpus.spec import OptimizationProfile, ShapeRange
 from c10.corpus.target import EngineTarget, engine_target
 from c10.errors import RecordError
@@ -60,7 +61,7 @@ def definition_of(target: EngineTarget, *, converted: bool = False) -> dict[str,
 def built(tmp_path: Path) -> EngineTarget:
     """A target whose engine, sidecar and record are there and agree."""
     target = target_in(tmp_path)
-    build_engine(target, judge(target, SourceDigests()), SourceDigests(), FakeRuntime(tmp_path / "calls.txt"))
+    build_engine(target, judge(target, SourceDigests()), RunState(), FakeRuntime(tmp_path / "calls.txt"))
     assert isinstance(judge(target, SourceDigests()), Proof)
     return target
 
@@ -133,10 +134,10 @@ def test_garbage_is_a_record_error(garbage: bytes) -> None:
 
 
 def test_every_cut_of_a_record_is_a_record_error(built: EngineTarget) -> None:
-    content = built.record_path.read_bytes()
+    content = built.paths.record.read_bytes()
     for size in range(len(content) - 2):
         with pytest.raises(RecordError):
-            parse_record(content[:size], built.record_path)
+            parse_record(content[:size], built.paths.record)
 
 
 def places(tree: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
@@ -188,15 +189,15 @@ def test_one_odd_value_anywhere_is_a_reason_and_never_a_crash(built: EngineTarge
     """Each value of the record in turn is something else; the build key is put right where one can be made."""
     options = BuildOptions(tf32=False, keep_fp32=("Softmax",), version_compatible=True, dla_core=0)
     built = replace(built, build_config=replace(built.build_config, options=options))
-    build_engine(built, judge(built, SourceDigests()), SourceDigests(), FakeRuntime(tmp_path / "calls.txt"))
-    statement = json.loads(built.record_path.read_text("utf-8"))
+    build_engine(built, judge(built, SourceDigests()), RunState(), FakeRuntime(tmp_path / "calls.txt"))
+    statement = json.loads(built.paths.record.read_text("utf-8"))
     crashes, tried = [], 0
     for path in places(statement):
         for value in ODD:
             odd = changed(statement, path, value)
             with suppress(KeyError, TypeError, ValueError, IndexError):
                 odd["predicate"]["c10_build_key"] = build_key(odd["predicate"]["buildDefinition"])
-            built.record_path.write_text(json.dumps(odd), "utf-8")
+            built.paths.record.write_text(json.dumps(odd), "utf-8")
             tried += 1
             try:
                 verdict = judge(built, SourceDigests())
@@ -213,7 +214,7 @@ def test_one_odd_value_anywhere_is_a_reason_and_never_a_crash(built: EngineTarge
 
 
 def test_the_record_is_an_in_toto_statement_with_slsa_provenance(built: EngineTarget) -> None:
-    statement = json.loads(built.record_path.read_text("utf-8"))
+    statement = json.loads(built.paths.record.read_text("utf-8"))
     assert statement["_type"] == STATEMENT_TYPE == "https://in-toto.io/Statement/v1"
     assert statement["predicateType"] == PREDICATE_TYPE == "https://slsa.dev/provenance/v1"
     sha256 = hashlib.sha256(built.engine_path.read_bytes()).hexdigest()
@@ -225,18 +226,18 @@ def test_the_record_is_an_in_toto_statement_with_slsa_provenance(built: EngineTa
     onnx = hashlib.sha256(built.onnx_path.read_bytes()).hexdigest()
     assert definition["resolvedDependencies"] == [{"name": "onnx", "digest": {"sha256": onnx}}]
     assert predicate["runDetails"]["c10_size"] == built.engine_path.stat().st_size
-    assert str(built.onnx_path.parent) not in built.record_path.read_text("utf-8")  # may be copied anywhere
+    assert str(built.onnx_path.parent) not in built.paths.record.read_text("utf-8")  # may be copied anywhere
 
 
 @pytest.mark.parametrize("pieces", ["absent", None], ids=["no field", "null"])
 def test_a_record_without_digests_of_pieces_is_still_reused(built: EngineTarget, pieces: str | None) -> None:
-    statement = json.loads(built.record_path.read_text("utf-8"))
+    statement = json.loads(built.paths.record.read_text("utf-8"))
     details = statement["predicate"]["runDetails"]
     assert details.pop("c10_pieces")["sha256"] == [statement["subject"][0]["digest"]["sha256"]]
     if pieces is None:
         details["c10_pieces"] = None
-    built.record_path.write_text(json.dumps(statement), "utf-8")
-    assert read_record(built.record_path).pieces is None
+    built.paths.record.write_text(json.dumps(statement), "utf-8")
+    assert read_record(built.paths.record).pieces is None
     assert isinstance(judge(built, SourceDigests()), Proof)
 
 
@@ -262,26 +263,26 @@ def test_a_record_without_digests_of_pieces_is_still_reused(built: EngineTarget,
 def test_digests_of_pieces_that_cannot_be_are_a_record_error(
     built: EngineTarget, change: dict[str, Any], problem: str
 ) -> None:
-    statement = json.loads(built.record_path.read_text("utf-8"))
+    statement = json.loads(built.paths.record.read_text("utf-8"))
     statement["predicate"]["runDetails"]["c10_pieces"] |= change
     with pytest.raises(RecordError, match=problem):
-        parse_record(json.dumps(statement).encode(), built.record_path)
-    built.record_path.write_text(json.dumps(statement), "utf-8")
+        parse_record(json.dumps(statement).encode(), built.paths.record)
+    built.paths.record.write_text(json.dumps(statement), "utf-8")
     assert isinstance(judge(built, SourceDigests()), Refusal)
 
 
 @pytest.mark.parametrize("field", ["_type", "predicateType"])
 def test_another_kind_of_statement_is_a_record_error(built: EngineTarget, field: str) -> None:
-    statement = {**json.loads(built.record_path.read_text("utf-8")), field: "https://example.org/other"}
+    statement = {**json.loads(built.paths.record.read_text("utf-8")), field: "https://example.org/other"}
     with pytest.raises(RecordError, match="is not known to c10"):
-        parse_record(json.dumps(statement).encode(), built.record_path)
+        parse_record(json.dumps(statement).encode(), built.paths.record)
 
 
 def test_a_definition_changed_by_hand_does_not_match_its_build_key(built: EngineTarget) -> None:
-    statement = json.loads(built.record_path.read_text("utf-8"))
+    statement = json.loads(built.paths.record.read_text("utf-8"))
     statement["predicate"]["buildDefinition"]["externalParameters"]["workspace_mb"] = 1
     with pytest.raises(RecordError, match="the build key is not that of the build definition"):
-        parse_record(json.dumps(statement).encode(), built.record_path)
+        parse_record(json.dumps(statement).encode(), built.paths.record)
 
 
 def test_a_record_of_megabytes_is_not_read(tmp_path: Path) -> None:
@@ -373,9 +374,9 @@ def test_any_value_of_a_shape_input_is_in_the_key_and_the_record(tmp_path: Path,
     target = replace(target, build_config=replace(target.build_config, profiles=(profile,)))
     definition = definition_of(target)
     assert build_key(definition) == hashlib.sha256(rfc8785.dumps(definition)).hexdigest()
-    build_engine(target, judge(target, SourceDigests()), SourceDigests(), FakeRuntime(tmp_path / "calls.txt"))
+    build_engine(target, judge(target, SourceDigests()), RunState(), FakeRuntime(tmp_path / "calls.txt"))
     assert isinstance(judge(target, SourceDigests()), Proof)
-    (shapes,) = read_record(target.record_path).definition["externalParameters"]["profiles"]
+    (shapes,) = read_record(target.paths.record).definition["externalParameters"]["profiles"]
     assert shapes[name]["opt"] == [str(value) if value in LARGE else value]
     other = OptimizationProfile.of({name: ShapeRange.fixed((1,))})
     verdict = judge(replace(target, build_config=replace(target.build_config, profiles=(other,))), SourceDigests())

@@ -14,6 +14,7 @@ from harness import HOST, onnx_bytes
 
 from c10 import BackboneSpec, BuildConfig, EngineCacheEntry, HostCapabilities
 from c10.building.build import build_engine
+from c10.building.run import RunState
 from c10.conversion.report import NetworkReport
 from c10.corpus.revisions import CONFIGURE_REVISIONS, CONVERTER_REVISION
 from c10.corpus.runtimes import RuntimeKind
@@ -48,7 +49,7 @@ def target_in(folder: Path, runtime: RuntimeKind) -> EngineTarget:
 def built(folder: Path, runtime: RuntimeKind, network: NetworkReport | None) -> EngineTarget:
     target = target_in(folder, runtime)
     compiler = type("Compiler", (Reporting,), {"network": network})(folder / "calls.txt")
-    build_engine(target, judged(target), SourceDigests(), compiler)
+    build_engine(target, judged(target), RunState(), compiler)
     assert isinstance(judged(target), Proof)
     return target
 
@@ -58,7 +59,7 @@ def judged(target: EngineTarget) -> Verdict:
 
 
 def recorded(target: EngineTarget) -> dict[str, Any]:
-    runtime: dict[str, Any] = read_record(target.record_path).definition["internalParameters"]["runtime"]
+    runtime: dict[str, Any] = read_record(target.paths.record).definition["internalParameters"]["runtime"]
     return runtime
 
 
@@ -122,7 +123,7 @@ def test_a_rebuild_that_converts_no_longer_is_recorded_as_such(tmp_path: Path, r
     """Who converted follows from the build and not from the record of the engine that it replaces."""
     target = built(tmp_path, runtime, CONVERTED)
     target.onnx_path.write_bytes(onnx_bytes("in half already"))
-    build_engine(target, judged(target), SourceDigests(), Reporting(tmp_path / "calls.txt"))
+    build_engine(target, judged(target), RunState(), Reporting(tmp_path / "calls.txt"))
     assert recorded(target)["converter"] is None
     assert isinstance(judged(target), Proof)
 
@@ -142,5 +143,7 @@ def test_sources_are_hashed_while_the_compiler_runs(tmp_path: Path) -> None:
 
     target = target_in(tmp_path, "trt")
     sources = SourceDigests(digest, clock=lambda: time.time_ns() + 10**10)  # the model was written ten seconds ago
-    build_engine(target, judged(target), sources, Waiting(tmp_path / "calls.txt"))
+    run = RunState()
+    run.sources = sources
+    build_engine(target, judged(target), run, Waiting(tmp_path / "calls.txt"))
     assert isinstance(judged(target), Proof)

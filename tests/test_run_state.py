@@ -11,11 +11,12 @@ from coarse_clock import just_after, long_after
 from doit.dependency import MD5Checker
 from doit.globals import Globals
 
+from c10.building.run import RunState
 from c10.cache.reading import EngineReader
 from c10.files import ahead
 from c10.files import digest as digest_module
 from c10.files.digest import FileDigest, digest_file
-from c10.plugin.run_state import RunState, SourceChecker, current_run
+from c10.plugin.run_state import SourceChecker, current_run
 
 
 @pytest.fixture

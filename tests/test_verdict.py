@@ -14,6 +14,7 @@ from harness import HOST, flip_byte, onnx_bytes
 from signing_keys import Key, make_key
 
 from c10.building.build import build_engine
+from c10.building.run import RunState
 from c10.corpus.spec import BackboneSpec, BuildOptions
 from c10.corpus.target import EngineTarget, engine_target
 from c10.errors import Reason
@@ -44,7 +45,7 @@ class Cache:
 
     def compile(self, target: EngineTarget, verdict: Verdict) -> CompileOutcome:
         runtime = FakeRuntime(target.onnx_path.with_name("calls.txt"))
-        return build_engine(target, verdict, SourceDigests(), runtime).outcome
+        return build_engine(target, verdict, RunState(), runtime).outcome
 
 
 def judged(target: EngineTarget) -> Verdict:
@@ -79,7 +80,7 @@ def test_an_engine_that_is_right_is_a_proof(cache: Cache) -> None:
     target = cache.target
     proof = judged(target)
     assert isinstance(proof, Proof)
-    assert proof.record == read_record(target.record_path)
+    assert proof.record == read_record(target.paths.record)
     assert proof.sha256 == proof.record.sha256 == Sha256Sidecar.read(target.engine_path)
     assert proof.stamp == record_stamp(target.engine_path)
     assert str(proof) == INTACT
@@ -111,7 +112,7 @@ def _as_directory(path: Path) -> None:
 
 
 def _sidecar(target: EngineTarget, digest: str) -> None:
-    target.sidecar_path.write_text(f"{digest}  {target.engine_path.name}\n", "utf-8")
+    target.paths.sidecar.write_text(f"{digest}  {target.engine_path.name}\n", "utf-8")
 
 
 def _rename(target: EngineTarget, other: EngineTarget) -> None:
@@ -125,13 +126,13 @@ def _rename(target: EngineTarget, other: EngineTarget) -> None:
 DAMAGE: dict[str, tuple[Callable[[EngineTarget, EngineTarget], Any], Reason, str, str]] = {
     "engine gone": (lambda t, _: t.engine_path.unlink(), "missing", "", ""),
     "engine and sidecar gone": (
-        lambda t, _: (t.engine_path.unlink(), t.sidecar_path.unlink()),
+        lambda t, _: (t.engine_path.unlink(), t.paths.sidecar.unlink()),
         "missing",
         "",
         "",
     ),
     "engine gone, sidecar garbage": (
-        lambda t, _: (t.engine_path.unlink(), t.sidecar_path.write_bytes(b"garbage")),
+        lambda t, _: (t.engine_path.unlink(), t.paths.sidecar.write_bytes(b"garbage")),
         "missing",
         "expected '<64 hex digits>",
         "",
@@ -145,54 +146,54 @@ DAMAGE: dict[str, tuple[Callable[[EngineTarget, EngineTarget], Any], Reason, str
         "… → ",
         "sha256",
     ),
-    "sidecar gone": (lambda t, _: t.sidecar_path.unlink(), "sidecar_missing", "", ""),
+    "sidecar gone": (lambda t, _: t.paths.sidecar.unlink(), "sidecar_missing", "", ""),
     "sidecar garbage": (
-        lambda t, _: t.sidecar_path.write_bytes(b"garbage"),
+        lambda t, _: t.paths.sidecar.write_bytes(b"garbage"),
         "sidecar_malformed",
         "expected '<64 hex digits>",
         "",
     ),
     "sidecar a directory": (
-        lambda t, _: _as_directory(t.sidecar_path),
+        lambda t, _: _as_directory(t.paths.sidecar),
         "sidecar_malformed",
         "expected a readable sidecar",
         "",
     ),
     "sidecar of zeros": (lambda t, _: _sidecar(t, "0" * 64), "digest_mismatch", "000000000000… → ", "sha256"),
-    "record gone": (lambda t, _: t.record_path.unlink(), "record_missing", "", "sha256"),
+    "record gone": (lambda t, _: t.paths.record.unlink(), "record_missing", "", "sha256"),
     "record cut short": (
-        lambda t, _: t.record_path.write_bytes(t.record_path.read_bytes()[:-10]),
+        lambda t, _: t.paths.record.write_bytes(t.paths.record.read_bytes()[:-10]),
         "record_unreadable",
         "expected a build record",
         "sha256",
     ),
     "record a directory": (
-        lambda t, _: _as_directory(t.record_path),
+        lambda t, _: _as_directory(t.paths.record),
         "record_unreadable",
         "expected a readable build record",
         "sha256",
     ),
     "record of another engine": (
-        lambda t, o: t.record_path.write_bytes(o.record_path.read_bytes()),
+        lambda t, o: t.paths.record.write_bytes(o.paths.record.read_bytes()),
         "record_mismatch",
         "of other__",
         "sha256",
     ),
     "all files of another engine": (_rename, "record_mismatch", "of other__", "sha256"),
     "envelope gone": (
-        lambda t, _: t.signature_path.unlink(),
+        lambda t, _: t.paths.envelope.unlink(),
         "signature_missing",
         "expected a signature, found none",
         "sha256 record",
     ),
     "envelope a directory": (
-        lambda t, _: _as_directory(t.signature_path),
+        lambda t, _: _as_directory(t.paths.envelope),
         "signature_invalid",
         "expected a readable signature",
         "sha256 record",
     ),
     "envelope of another engine": (
-        lambda t, o: t.signature_path.write_bytes(o.signature_path.read_bytes()),
+        lambda t, o: t.paths.envelope.write_bytes(o.paths.envelope.read_bytes()),
         "signature_invalid",
         "got one of another record",
         "sha256 record",
@@ -211,7 +212,7 @@ DAMAGE: dict[str, tuple[Callable[[EngineTarget, EngineTarget], Any], Reason, str
 def test_an_engine_that_is_not_right_is_refused_with_its_reason(cache: Cache, what: str) -> None:
     damage, reason, words, found = DAMAGE[what]
     target = cache.target
-    record = read_record(target.record_path)
+    record = read_record(target.paths.record)
     damage(target, cache.other)
     refusal = refused(judged(target))
     assert refusal.reason == reason
@@ -252,7 +253,7 @@ def test_the_policy_decides_whose_signature_counts(cache: Cache, what: str) -> N
     else:
         refusal = refused(verdict)
         assert refusal.reason == reason
-        assert refusal.record == read_record(target.record_path)
+        assert refusal.record == read_record(target.paths.record)
 
 
 #: What is asked for now → the difference from what was recorded.
@@ -335,10 +336,10 @@ def test_a_proof_that_a_build_is_asked_for_all_the_same_is_forced(cache: Cache) 
 
 
 def test_what_another_process_built_meanwhile_is_judged_again_and_reused(cache: Cache) -> None:
-    record = cache.target.record_path.read_bytes()
-    cache.target.record_path.unlink()
+    record = cache.target.paths.record.read_bytes()
+    cache.target.paths.record.unlink()
     refusal = refused(judged(cache.target))
-    cache.target.record_path.write_bytes(record)
+    cache.target.paths.record.write_bytes(record)
     assert cache.compile(cache.target, refusal) is CompileOutcome.REUSED
 
 

@@ -21,7 +21,7 @@ from c10.corpus.runtimes import RUNTIME_OF
 from c10.corpus.target import EngineTarget
 from c10.errors import ConfigError, RecordError, SourceError
 from c10.files.digest import FileDigest, digest_file, open_regular
-from c10.files.naming import EngineFilenameSchema, EngineName, record_path
+from c10.files.naming import EngineFilenameSchema, EngineName, EnginePaths
 from c10.host import HostCapabilities
 from c10.proof.definition import build_definition, differences, source_files, was_converted
 from c10.proof.facts import Difference, describe, fact_of
@@ -77,7 +77,7 @@ class PlannedEngine:
         return f"intact, and reused there if these are the same: {facts}"
 
     def _why_missing(self) -> str:
-        if not is_missing(self.target.record_path):
+        if not is_missing(self.target.paths.record):
             return "the engine is gone, only files beside it are left"
         named = [_without_hint(change) for change in self.changes if change.key in NAMED.values()]
         others = [_without_hint(change) for change in self.changes if change.key not in NAMED.values()]
@@ -118,7 +118,7 @@ def plan_corpus(
                 unstated=unstated,
                 nearest=near.name if near else None,
                 changes=_changes(near, target, sources) if near else (),
-                last_duration_s=estimate_s(target) if near or not is_missing(target.record_path) else None,
+                last_duration_s=estimate_s(target) if near or not is_missing(target.paths.record) else None,
                 blocked="" if isinstance(verdict, Proof) else _unreadable_source(target),
             )
         )
@@ -184,7 +184,7 @@ def _changes(near: StoredEngine, target: EngineTarget, sources: SourceDigests) -
     """Return what sets the wanted engine apart: what the two names say, then what the record adds to it."""
     named = name_differences(near.name, EngineFilenameSchema.parse(target.engine_path))
     try:
-        record = read_record(record_path(near.engine_path))
+        record = read_record(EnginePaths.of(near.engine_path).record)
         digests = {role: sources.sha256(path) for role, path in source_files(target).items()}
     except (OSError, RecordError, SourceError):
         return named

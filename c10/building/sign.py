@@ -6,7 +6,7 @@ from pathlib import Path
 
 from c10.errors import InvalidSignatureError, SigningError, VerificationError
 from c10.files.locks import held, lock_path
-from c10.files.naming import record_path, signature_path
+from c10.files.naming import EnginePaths
 from c10.files.publish import publish
 from c10.proof.record import read_record_bytes
 from c10.proof.verdict import Refusal, check_bytes
@@ -39,9 +39,9 @@ def open_signing_key(policy: SigningPolicy) -> PrivateKey | None:
     return key
 
 
-def publish_signature(engine_path: Path, record: bytes, key: PrivateKey) -> None:
-    """Put the envelope of a record, with one signature, beside its engine. Raises PublishError."""
-    publish(signature_path(engine_path), Envelope(record, (_sign(record, key),)).to_json())
+def sign_record(record: bytes, key: PrivateKey) -> bytes:
+    """Return the envelope of a record, with one signature."""
+    return Envelope(record, (_sign(record, key),)).to_json()
 
 
 def sign_engine(engine_path: str | Path, private_key: str | Path) -> None:
@@ -51,19 +51,20 @@ def sign_engine(engine_path: str | Path, private_key: str | Path) -> None:
     VerificationError where engine, sidecar and record do not agree, SigningError and PublishError.
     """
     engine_path = Path(engine_path)
+    paths = EnginePaths.of(engine_path)
     key = load_private_key(Path(private_key))
     with held(lock_path(engine_path)):
         verdict = check_bytes(engine_path)
         if isinstance(verdict, Refusal):
             raise VerificationError(f"{engine_path}: expected an intact engine to sign, got: {verdict}")
-        record = read_record_bytes(record_path(engine_path))
-        others = tuple(s for s in _signatures(engine_path, record) if s.keyid != key.public.keyid)
-        publish(signature_path(engine_path), Envelope(record, (*others, _sign(record, key))).to_json())
+        record = read_record_bytes(paths.record)
+        others = tuple(s for s in _signatures(paths, record) if s.keyid != key.public.keyid)
+        publish(paths.envelope, Envelope(record, (*others, _sign(record, key))).to_json())
 
 
-def _signatures(engine_path: Path, record: bytes) -> tuple[Signature, ...]:
+def _signatures(paths: EnginePaths, record: bytes) -> tuple[Signature, ...]:
     try:
-        envelope = read_envelope(signature_path(engine_path))
+        envelope = read_envelope(paths.envelope)
     except (FileNotFoundError, InvalidSignatureError):
         return ()
     return envelope.signatures if envelope.payload == record else ()

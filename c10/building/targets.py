@@ -15,6 +15,7 @@ from c10.corpus.runtimes import KIND_OF_WORD, RUNTIME_OF, RUNTIMES, RuntimeChoic
 from c10.corpus.spec import BackboneSpec, Precision
 from c10.corpus.target import EngineTarget, engine_target
 from c10.host import HostCapabilities, probe_host
+from c10.runtimes.adapter import stated_kind
 from c10.runtimes.protocol import CompileEngineCallable
 from c10.runtimes.select import choose_runtime
 from c10.signing.policy import SigningPolicy
@@ -101,9 +102,8 @@ def _kind_and_host(
 
 def _kind_of(runtime: CompileEngineCallable, choice: RuntimeChoice, host: HostCapabilities) -> RuntimeKind:
     """Return the kind that an injected runtime states itself, otherwise the configuration, otherwise the host."""
-    said = getattr(runtime, "kind", None)
-    if isinstance(said, str) and said in RUNTIME_OF:
-        return RUNTIME_OF[said].kind
+    if (said := stated_kind(runtime)) is not None:
+        return said
     if choice != "auto":
         return KIND_OF_WORD[choice]
     there = [row for row in RUNTIMES if getattr(host, row.version_fact) is not None]

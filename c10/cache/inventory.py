@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import glob
 import os
+import stat
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -59,18 +60,18 @@ class StoredEngine:
 
 @dataclass(frozen=True, slots=True)
 class Leftover:
-    """A file that is not one of an engine's four files."""
+    """A file or folder that is not one of an engine's four files."""
 
     path: Path
-    """The file itself."""
+    """The file or folder itself."""
     kind: LeftoverKind
-    """orphan: temporary file of a process that died; writing: of a running build; foreign: not c10's."""
+    """orphan: temporary file or folder of a process that died; writing: of a running build; foreign: not c10's."""
     size: int
-    """In bytes."""
+    """In bytes; of a build's folder, with the files in it."""
     modified_s: float
     """Seconds since the epoch."""
     engine_path: Path | None = None
-    """The engine that the temporary file belongs to; None for a foreign file."""
+    """The engine that the temporary file or folder belongs to; None for a foreign file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,7 +194,21 @@ def _leftover(path: Path, status: os.stat_result) -> Leftover:
     # The file was listed before the lock is checked: if the lock is free now, the file was an orphan then.
     engine_path = path.parent / engine
     kind: LeftoverKind = "writing" if is_held(engine_path) else "orphan"
-    return Leftover(path, kind, status.st_size, status.st_mtime, engine_path)
+    return Leftover(path, kind, status.st_size + _size_inside(path, status), status.st_mtime, engine_path)
+
+
+def _size_inside(path: Path, status: os.stat_result) -> int:
+    """Return the size of the files in a folder, in bytes; 0 for a file, and for a folder of another user."""
+    found = (Path(folder, name) for folder, _, names in os.walk(path) for name in names)
+    statuses = (_status_or_none(file) for file in found) if stat.S_ISDIR(status.st_mode) else ()
+    return sum(inside.st_size for inside in statuses if inside is not None)
+
+
+def _status_or_none(path: Path) -> os.stat_result | None:
+    try:
+        return path.lstat()
+    except OSError:  # removed meanwhile, as a running build does
+        return None
 
 
 def engine_of_temporary(file_name: str) -> str | None:

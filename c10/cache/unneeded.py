@@ -15,7 +15,8 @@ from c10.corpus.runtimes import RUNTIME_OF
 from c10.corpus.target import EngineTarget
 from c10.errors import PublishError, RecordError
 from c10.files.locks import reserved
-from c10.files.naming import EngineFilenameSchema, EngineName, record_path
+from c10.files.naming import EngineFilenameSchema, EngineName, EnginePaths
+from c10.files.publish import remove_temporary
 from c10.proof.record import read_record
 
 _HOST_FIELDS: Final = ("sm", "jp", "runtime", "trt")
@@ -83,7 +84,10 @@ def delete(item: Unneeded) -> str:
             if not free:
                 return "being built now: not deleted"
             for path in reversed(item.files):
-                path.unlink(missing_ok=True)
+                if item.kind == "orphan":
+                    remove_temporary(path)
+                else:
+                    path.unlink(missing_ok=True)
     except PublishError as error:
         return error.message
     except OSError as error:
@@ -111,7 +115,7 @@ def _host(name: EngineName) -> tuple[str, ...]:
 def _age(stored: StoredEngine) -> float:
     """Return the seconds since the build that the record names; a copied file's mtime may be that of the copy."""
     try:
-        built = datetime.fromisoformat(read_record(record_path(stored.engine_path)).finished_on).timestamp()
+        built = datetime.fromisoformat(read_record(EnginePaths.of(stored.engine_path).record).finished_on).timestamp()
     except (OSError, RecordError, ValueError, OverflowError):
         built = stored.modified_s
     return time.time() - built

@@ -12,7 +12,7 @@ from typing import Final, Protocol
 
 from c10.console import events
 from c10.console.output import Output
-from c10.console.progress import CHANNEL
+from c10.console.progress import ProgressChannel
 from c10.console.watch import BuildWatch, RunningBuild
 
 HEARTBEAT_S: Final = 30.0  # between two progress lines of one build
@@ -34,12 +34,12 @@ class Display(Protocol):
 class PlainDisplay:
     """Writes lines to a stream, and a progress line every ``heartbeat_s`` seconds during a long build."""
 
-    def __init__(self, output: Output, *, heartbeat_s: float = HEARTBEAT_S) -> None:
+    def __init__(self, output: Output, channel: ProgressChannel, *, heartbeat_s: float = HEARTBEAT_S) -> None:
         self._output = output
         self._heartbeat_s = heartbeat_s
         self._lock = threading.Lock()
         self._told: dict[str, float] = {}
-        self._watch = BuildWatch(self._beat)
+        self._watch = BuildWatch(channel, self._beat)
 
     def write(self, text: str) -> None:
         """Write text that stays. A lock keeps it apart from the progress lines of the other thread."""
@@ -64,18 +64,19 @@ class PlainDisplay:
                 self.write(f"building {build.model_name}: {elapsed:.0f} s{expected}, {build.describe()}\n")
 
 
-def make_display(output: Output) -> Display:
+def make_display(output: Output, channel: ProgressChannel) -> Display:
     """Return the display for an output: live on a terminal that can move its cursor, otherwise plain.
 
-    A live display also turns off the text form of log events, because its lines say the same.
+    Opens the channel, to listen to the builds of this run. A live display also turns off the text form of log events,
+    because its lines say the same.
     """
-    CHANNEL.open()
+    channel.open()
     if is_live(output):
         from c10.console.live import LiveDisplay
 
         events.leave_out_text()
-        return LiveDisplay(output)
-    return PlainDisplay(output)
+        return LiveDisplay(output, channel)
+    return PlainDisplay(output, channel)
 
 
 def is_live(output: Output) -> bool:

@@ -10,6 +10,7 @@ import os
 from typing import IO, TYPE_CHECKING, Any, Final, cast
 
 from c10.console.output import Output
+from c10.console.progress import ProgressChannel
 from c10.console.watch import BuildWatch, RunningBuild
 
 if TYPE_CHECKING:
@@ -27,11 +28,11 @@ _COLOURS: Final = {"BUILT ": "32", "REUSED": "2", "FAILED": "1;31"}  # SGR: gree
 class LiveDisplay:
     """Draws with rich from the first build on. Before it, and in a warm run, it only writes lines."""
 
-    def __init__(self, output: Output) -> None:
+    def __init__(self, output: Output, channel: ProgressChannel) -> None:
         self._output = output
         self._live: Live | None = None
         self._builds: list[RunningBuild] = []
-        self._watch = BuildWatch(self._update)
+        self._watch = BuildWatch(channel, self._update)
 
     def write(self, text: str) -> None:
         """Print text that stays, above what is drawn."""

@@ -73,7 +73,3 @@ class ProgressChannel:
         if self._writer is not None:
             with suppress(BlockingIOError):
                 os.write(self._writer, json.dumps(message).encode() + b"\n")
-
-
-#: The channel of this process: the reporter opens it, and the actions of doit's tasks write to it.
-CHANNEL = ProgressChannel()

@@ -7,7 +7,7 @@ import time
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from c10.console.progress import CHANNEL, TaskProgress
+from c10.console.progress import ProgressChannel, TaskProgress
 from c10.runtimes.protocol import BuildProgress
 
 _TICK_S: Final = 0.1
@@ -38,12 +38,13 @@ class RunningBuild:
 
 
 class BuildWatch:
-    """A thread that follows running builds and calls ``tick`` with the list of them, ten times a second.
+    """A thread that follows running builds over ``channel`` and calls ``tick`` with their list, ten times a second.
 
     The thread starts with the first build: a warm run has none, and doit forks its processes before it.
     """
 
-    def __init__(self, tick: Any) -> None:
+    def __init__(self, channel: ProgressChannel, tick: Any) -> None:
+        self._channel = channel
         self._tick = tick
         self._builds: dict[str, RunningBuild] = {}
         self._thread: threading.Thread | None = None
@@ -64,7 +65,7 @@ class BuildWatch:
 
     def _run(self) -> None:
         while not self._stop.is_set():
-            for message in CHANNEL.receive(_TICK_S):
+            for message in self._channel.receive(_TICK_S):
                 self._take(message)
             self._tick(list(self._builds.values()))
 

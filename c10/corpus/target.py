@@ -17,8 +17,7 @@ from c10.corpus.spec import (
     Precision,
 )
 from c10.errors import ConfigError, HostProbeError, InvalidEngineNameError
-from c10.files.naming import EngineFilenameSchema, record_path, signature_path
-from c10.files.sidecar import Sha256Sidecar
+from c10.files.naming import EngineFilenameSchema, EnginePaths
 from c10.host.capabilities import HostCapabilities
 from c10.signing.policy import SigningPolicy
 
@@ -47,25 +46,16 @@ class EngineTarget:
     """The rules for its signature."""
 
     @property
-    def sidecar_path(self) -> Path:
-        """The path of the sidecar, which holds the digest."""
-        return Sha256Sidecar.path(self.engine_path)
-
-    @property
-    def record_path(self) -> Path:
-        """The path of the build record."""
-        return record_path(self.engine_path)
-
-    @property
-    def signature_path(self) -> Path:
-        """The path of the envelope, which exists only if the engine is signed."""
-        return signature_path(self.engine_path)
+    def paths(self) -> EnginePaths:
+        """The paths of the engine's four files."""
+        return EnginePaths.of(self.engine_path)
 
     def files(self) -> list[Path]:
         """Return the paths of engine, sidecar and record, and of the envelope if there is one or should be."""
-        files = [self.engine_path, self.sidecar_path, self.record_path]
-        if self.signing.expects_signature or os.path.exists(self.signature_path):  # noqa: PTH110 - Path.exists raises
-            files.append(self.signature_path)
+        paths = self.paths
+        files = [paths.engine, paths.sidecar, paths.record]
+        if self.signing.expects_signature or os.path.exists(paths.envelope):  # noqa: PTH110 - Path.exists raises
+            files.append(paths.envelope)
         return files
 
     @property

@@ -108,12 +108,21 @@ class EngineFilenameSchema:
         return EngineName(**match.groupdict())
 
 
-@lru_cache(maxsize=4096)  # called several times per engine
-def record_path(engine_path: Path) -> Path:
-    """Return the build record's path."""
-    return Path(f"{engine_path}{RECORD_SUFFIX}")
+@dataclass(frozen=True, slots=True)
+class EnginePaths:
+    """The paths of an engine's four files; whether the files exist is another question."""
 
+    engine: Path
+    """The engine itself."""
+    sidecar: Path
+    """The ``.sha256`` file with the engine's digest."""
+    record: Path
+    """The build record, whose publication commits a build."""
+    envelope: Path
+    """The DSSE envelope: a copy of the record and the signatures over it. An unsigned engine has none."""
 
-def signature_path(engine_path: Path) -> Path:
-    """Return the path of the signed record (a DSSE envelope)."""
-    return Path(f"{engine_path}{SIGNATURE_SUFFIX}")
+    @staticmethod
+    @lru_cache(maxsize=4096)  # a run asks several times for each engine
+    def of(engine: Path) -> EnginePaths:
+        """Return the paths that belong to an engine's path."""
+        return EnginePaths(*(Path(f"{engine}{suffix}") for suffix in SUFFIXES))

@@ -61,7 +61,9 @@ class FileDigests:
     """The digests of the file's pieces."""
 
 
-#: For each path in use by ``listening``, the digests of the files published there since.
+#: For each path in use by ``listening``, the digests of the files published there since. The one way from a runtime,
+#: which publishes by a public function with a fixed signature and may do so in any thread, to the build that waits for
+#: it. Builds never meet here: each listens at a path in a private folder of its own, with an unpredictable name.
 _LISTENING: Final[dict[Path, list[FileDigests]]] = {}
 
 
@@ -69,7 +71,7 @@ _LISTENING: Final[dict[Path, list[FileDigests]]] = {}
 def listening(path: Path) -> Iterator[list[FileDigests]]:
     """Yield a list that receives the digests of each file published at ``path`` during the block, by any thread.
 
-    Call with the engine's lock held: there is one listener for each path.
+    There is one listener for each path: use a path that nobody else publishes at (``staging``).
     """
     heard = _LISTENING[path] = []
     try:

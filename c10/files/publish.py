@@ -28,8 +28,6 @@ from c10.files.remedies import to_write
 
 TEMPORARY_SUFFIX: Final = ".tmp"
 _TICK_NS: Final = 2_000_000_000  # FAT has the coarsest clock
-#: The mtime of each directory when this process last synced it, nanoseconds since the epoch.
-_SETTLED: Final[dict[Path, int]] = {}
 _TEMPORARY: Final = re.compile(rf"\.(?P<owner>.+)\.[0-9a-f]{{16}}{re.escape(TEMPORARY_SUFFIX)}")
 
 
@@ -117,24 +115,30 @@ def sync_directory(path: Path) -> None:
         os.close(descriptor)
 
 
-def sync_renames(directory: Path) -> None:
-    """Fsync a directory whose entries another process may have renamed. Call before reporting an engine as reused.
+class SettledFolders:
+    """The folders in which one run has made all renames durable. Make one for each run."""
 
-    A build that was killed before its fsync, or has not reached it yet, leaves valid engines that a power cut would
-    undo. Errors are ignored: a read-only directory cannot be synced.
-    """
-    with suppress(OSError):
-        changed_ns, now_ns = directory.stat().st_mtime_ns, time.time_ns()
-        if _SETTLED.get(directory) != changed_ns:
-            sync_directory(directory)
-            if abs(now_ns - changed_ns) > _TICK_NS:  # otherwise the next change may have the same mtime
-                _SETTLED[directory] = changed_ns
+    def __init__(self) -> None:
+        self._synced: dict[Path, int] = {}  # each folder's mtime when it was synced, nanoseconds since the epoch
+
+    def settle(self, directory: Path) -> None:
+        """Fsync a directory whose entries another process may have renamed. Call before reporting an engine as reused.
+
+        A build that was killed before its fsync, or has not reached it yet, leaves valid engines that a power cut
+        would undo. Errors are ignored: a read-only directory cannot be synced.
+        """
+        with suppress(OSError):
+            changed_ns, now_ns = directory.stat().st_mtime_ns, time.time_ns()
+            if self._synced.get(directory) != changed_ns:
+                sync_directory(directory)
+                if abs(now_ns - changed_ns) > _TICK_NS:  # otherwise the next change may have the same mtime
+                    self._synced[directory] = changed_ns
 
 
 def orphans(directory: Path, name: str = "") -> list[Path]:
-    """Return the temporary files in a directory: those of the engine ``name``, or all if it is "".
+    """Return the temporary files and folders in a directory: those of the engine ``name``, or all if it is "".
 
-    Call with the engine's lock held; any temporary file is then left over from a process that died.
+    Call with the engine's lock held; any of them is then left over from a process that died.
     """
     try:
         entries = os.listdir(directory)  # noqa: PTH208 - names suffice, and a Path for each of a thousand engines is slow
@@ -152,10 +156,18 @@ def remove_orphans(directory: Path, name: str) -> None:
         found = orphans(directory, name)
     for orphan in found:
         with suppress(OSError):
-            if orphan.is_dir() and not orphan.is_symlink():
-                shutil.rmtree(orphan, ignore_errors=True)
-            else:
-                orphan.unlink()
+            remove_temporary(orphan)
+
+
+def remove_temporary(path: Path) -> None:
+    """Remove a temporary file, or a folder of ``staging`` with all that is in it; nothing may be there. Raises OSError.
+
+    A symlink is removed and not followed.
+    """
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def _write_and_hash(temporary: Path, view: memoryview) -> tuple[str, PieceDigests]:

@@ -6,11 +6,14 @@ Format: ``<64 hex>␠␠<file name>\n``, so that ``sha256sum -c`` checks it; a b
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from c10.errors import InvalidSidecarError, MissingSidecarError
 from c10.files.digest import HEX_DIGEST, digest_file, read_regular
-from c10.files.naming import SIDECAR_SUFFIX
+from c10.files.naming import EnginePaths
+
+if TYPE_CHECKING:
+    from c10.files.pieces import FileDigests
 
 _SIDECAR_MAX: Final = 4096  # bytes; a digest, two spaces and the longest file name that Linux has are 323
 
@@ -21,7 +24,7 @@ class Sha256Sidecar:
     @staticmethod
     def path(engine_path: str | Path) -> Path:
         """Return the sidecar's path."""
-        return Path(f"{engine_path}{SIDECAR_SUFFIX}")
+        return EnginePaths.of(Path(engine_path)).sidecar
 
     @classmethod
     def read(cls, engine_path: str | Path) -> str:
@@ -60,18 +63,25 @@ class Sha256Sidecar:
         the two renames leaves a pair that disagrees and is not reused. The digests of the engine's pieces are passed
         to the build that is ``listening`` for this path. Raises PublishError.
         """
-        from c10.files.pieces import FileDigests, tell
+        from c10.files.pieces import tell
+
+        digests = cls.write(Path(engine_path), data)
+        tell(Path(engine_path), digests)
+        return digests.sha256
+
+    @classmethod
+    def write(cls, engine_path: Path, data: bytes | bytearray | memoryview) -> FileDigests:
+        """Publish as ``write_atomic_and_sidecar`` does, and return all digests. Raises PublishError."""
+        from c10.files.pieces import FileDigests
         from c10.files.publish import staged  # a warm run writes nothing
 
-        engine_path = Path(engine_path)
         with staged(engine_path, data) as engine:
             line = f"{engine.sha256}  {engine_path.name}\n".encode()
             with staged(cls.path(engine_path), line) as sidecar:
                 engine.commit()
                 sidecar.commit()
-        if engine.pieces is not None:
-            tell(engine_path, FileDigests(engine.sha256, engine.size, engine.pieces))
-        return engine.sha256
+        assert engine.pieces is not None  # noqa: S101 - for the type checker: ``staged`` hashes them
+        return FileDigests(engine.sha256, engine.size, engine.pieces)
 
 
 def parse_sidecar(content: bytes, engine_name: str, path: Path) -> str:

@@ -111,7 +111,7 @@ def _describe(target: EngineTarget) -> dict[str, Any]:
         "size": record.size,
         "build_key": record.build_key,
         "tensorrt": f"{target.runtime}{target.runtime_version}",
-        "signed": target.signature_path.exists(),
+        "signed": target.paths.envelope.exists(),
     }
 
 

@@ -17,6 +17,7 @@ from doit.cmd_base import ModuleTaskLoader
 from doit.doit_cmd import DoitMain
 
 from c10.building.result import EngineResult
+from c10.building.run import RunState
 from c10.building.targets import engine_targets
 from c10.console import events
 from c10.corpus.config import C10ProvisioningConfig, refuse_invalid_backbone
@@ -26,7 +27,7 @@ from c10.errors import C10Error, ConfigError
 from c10.host import HostCapabilities
 from c10.plugin.engines import engine_task
 from c10.plugin.reporter import RunReporter
-from c10.plugin.run_state import RunState, SourceChecker
+from c10.plugin.run_state import SourceChecker
 from c10.plugin.turn import DOIT
 from c10.runtimes.protocol import CompileEngineCallable, CompileOutcome, EngineCacheEntry
 from c10.runtimes.select import builtin_runtime, choose_runtime

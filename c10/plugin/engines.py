@@ -81,7 +81,7 @@ def file_dependencies(target: EngineTarget) -> list[Path]:
     """Return the files that doit watches: those of the record, else those that the ONNX names now."""
     folder, locations = target.onnx_path.parent, None
     with suppress(OSError, RecordError):
-        recorded = read_record(target.record_path).external_data()
+        recorded = read_record(target.paths.record).external_data()
         if all((folder / location).exists() for location in recorded):  # else a new export may name others
             locations = recorded
     try:
@@ -95,12 +95,12 @@ def run_build(target: EngineTarget, runtime: CompileEngineCallable | None, task:
     from c10.building.build import build_engine  # a warm run builds nothing
 
     try:
-        sources = current_run().sources
-        result = build_engine(target, task.verdict, sources, runtime)
+        run = current_run()
+        result = build_engine(target, task.verdict, run, runtime)
     except C10Error as error:
         events.compile_error(target, error)
         return EngineFailed(error)
     except Exception as error:  # noqa: BLE001 - an injected runtime may raise anything: it goes to the caller whole
         events.compile_error(target, error)
         return EngineCrash(f"{target.model_name}: {type(error).__name__}: {error}", error)
-    return replace(result, sources=sources.dump(map(Path, task.file_dep))).to_values()
+    return replace(result, sources=run.sources.dump(map(Path, task.file_dep))).to_values()

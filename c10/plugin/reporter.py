@@ -117,7 +117,8 @@ class EngineReporter(RunReporter):
     def __init__(self, outstream: Any, options: Any) -> None:
         output = Output(outstream)
         super().__init__(output, options)
-        self._display: Display = make_display(output)
+        self._channel = current_run().progress
+        self._display: Display = make_display(output, self._channel)
         self._building: dict[str, EngineTarget] = {}
         self._saved_s = 0.0
 
@@ -182,6 +183,7 @@ class EngineReporter(RunReporter):
                 self._interrupted()
         finally:
             self._display.close()
+            self._channel.close()
 
     def _interrupted(self) -> None:
         unfinished = ", ".join(t.model_name for name, t in self._building.items() if name in self._waiting)

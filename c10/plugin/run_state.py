@@ -1,4 +1,4 @@
-"""What one doit run has learnt about files, and doit's file checker, which uses it.
+"""The state of the doit run under way, and doit's file checker, which uses it.
 
 doit makes its file checker when a run starts and drops it when the run ends. The run's state hangs on that object,
 so two runs in one process share nothing.
@@ -7,35 +7,15 @@ so two runs in one process share nothing.
 from __future__ import annotations
 
 import os
-import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from doit.dependency import FileChangedChecker
 from doit.globals import Globals
 
+from c10.building.run import RunState
 from c10.errors import SourceError
-from c10.files.ahead import DigestAhead
 from c10.files.digest import FileDigest, FileStamp
-from c10.proof.sources import SourceDigests
-
-
-class RunState:
-    """Digests of sources, and engines hashed ahead. ``clock`` returns nanoseconds since the epoch."""
-
-    def __init__(self, clock: Callable[[], int] = time.time_ns) -> None:
-        self.sources = SourceDigests(clock=clock)
-        self.engines = DigestAhead()
-
-    def engine_digest(self, engine_path: Path) -> FileDigest:
-        """Return the digest of an engine's bytes as they are now. Raises OSError.
-
-        An image has engines as its file_dep: it takes the digest from the sources and does not read them again.
-        """
-        digest = self.engines.digest(engine_path)
-        self.sources.note(engine_path, digest)
-        return digest
 
 
 class SourceChecker(FileChangedChecker):  # type: ignore[misc] # doit is untyped

@@ -17,7 +17,6 @@ from doit.globals import Globals
 
 from c10.building.result import EngineResult
 from c10.corpus.target import EngineTarget
-from c10.files.publish import sync_renames
 from c10.plugin.description import TaskDescription
 from c10.plugin.run_state import current_run
 from c10.proof.verdict import Proof, Verdict, judge
@@ -42,7 +41,7 @@ class EngineUpToDate:
         task.verdict = verdict
         task.meta = TaskDescription(self.target, verdict)
         if isinstance(verdict, Proof):
-            sync_renames(self.target.engine_path.parent)
+            run.settled.settle(self.target.engine_path.parent)
             result = EngineResult.reused(verdict, verdict.record)
             adopt(task, replace(result, sources=run.sources.dump(task.file_dep)))
             return True

@@ -9,8 +9,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from c10.errors import DigestMismatchError, InvalidRecordError, RecordError, RecordMismatchError, VerificationError
-from c10.files.naming import record_path
-from c10.files.sidecar import Sha256Sidecar, parse_sidecar
+from c10.files.naming import EnginePaths
+from c10.files.sidecar import parse_sidecar
 from c10.proof.evidence import Evidence
 from c10.proof.record import BuildRecord, parse_record
 from c10.signing.policy import SigningPolicy
@@ -29,7 +29,8 @@ def prove(engine_path: Path, evidence: Evidence, policy: SigningPolicy, *, sha25
     record = _agreeing_record(engine_path, evidence, named)
     if record.size != size:
         raise RecordMismatchError(
-            f"{record_path(engine_path)}: expected the record of an engine of {size} bytes, got one of {record.size}",
+            f"{EnginePaths.of(engine_path).record}: expected the record of an engine of {size} bytes, "
+            f"got one of {record.size}",
             detail=f"of {record.engine_name}",
         )
     _check_signature(engine_path, evidence, policy, record)
@@ -49,7 +50,7 @@ def prove_before_reading(engine_path: Path, evidence: Evidence, policy: SigningP
 
 def named_digest(engine_path: Path, evidence: Evidence) -> str:
     """Return the digest that the sidecar names. Raises MissingSidecarError and InvalidSidecarError."""
-    return parse_sidecar(_bytes(evidence.sidecar), engine_path.name, Sha256Sidecar.path(engine_path))
+    return parse_sidecar(_bytes(evidence.sidecar), engine_path.name, EnginePaths.of(engine_path).sidecar)
 
 
 def refuse_other_bytes(engine_path: Path, expected: str, sha256: str) -> None:
@@ -63,7 +64,7 @@ def refuse_other_bytes(engine_path: Path, expected: str, sha256: str) -> None:
 
 def _agreeing_record(engine_path: Path, evidence: Evidence, named: str) -> BuildRecord:
     """Return the record, if it is whole and names this engine and the digest that the sidecar names."""
-    path = record_path(engine_path)
+    path = EnginePaths.of(engine_path).record
     try:
         record = parse_record(_bytes(evidence.record), path)
     except RecordError as error:

@@ -13,7 +13,7 @@ from c10.errors import (
     RecordError,
     VerificationError,
 )
-from c10.files.naming import record_path, signature_path
+from c10.files.naming import EnginePaths
 from c10.files.sidecar import Sha256Sidecar
 from c10.proof.record import read_record_bytes
 from c10.signing.envelope import read_envelope_bytes
@@ -42,8 +42,8 @@ def read_evidence(engine_path: Path) -> Evidence:
     """
     return Evidence(
         sidecar=_or_error(Sha256Sidecar.read_bytes, engine_path),
-        record=_or_error(_read_record, record_path(engine_path)),
-        envelope=_read_envelope(signature_path(engine_path)),
+        record=_or_error(_read_record, EnginePaths.of(engine_path).record),
+        envelope=_read_envelope(EnginePaths.of(engine_path).envelope),
     )
 
 

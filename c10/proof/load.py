@@ -24,7 +24,7 @@ from c10.errors import (
     UnreadableEngineError,
 )
 from c10.files.digest import open_regular
-from c10.files.naming import record_path
+from c10.files.naming import EnginePaths
 from c10.host import HostCapabilities, probe_host
 from c10.proof.check import prove_before_reading, refuse_other_bytes
 from c10.proof.compatibility import contradictions
@@ -87,7 +87,9 @@ def _refuse_other_host(path: Path, record: BuildRecord, host: HostCapabilities) 
     try:
         words = tuple(describe(difference) for difference in contradictions(record, host))
     except (C10Error, KeyError, TypeError, ValueError, AttributeError) as error:
-        raise InvalidRecordError(f"{record_path(path)}: expected the facts of a host, got {error!r}") from error
+        raise InvalidRecordError(
+            f"{EnginePaths.of(path).record}: expected the facts of a host, got {error!r}"
+        ) from error
     if words:
         raise HostMismatchError(
             f"{path}: expected an engine for this host, got one for another: {'; '.join(words)}",

@@ -26,7 +26,7 @@ from c10.errors import (
     VerificationError,
 )
 from c10.files.digest import FileDigest, FileStamp, digest_file
-from c10.files.naming import ENGINE_SUFFIX, EngineFilenameSchema, EngineName, record_path
+from c10.files.naming import ENGINE_SUFFIX, EngineFilenameSchema, EngineName, EnginePaths
 from c10.proof.check import named_digest, prove
 from c10.proof.definition import build_definition, differences, source_files, was_converted
 from c10.proof.evidence import Evidence, read_evidence
@@ -130,7 +130,7 @@ def judge(
 def record_stamp(engine_path: Path) -> FileStamp | None:
     """Return the stamp of the build record, which changes with every build; None if its stat fails."""
     try:
-        return FileStamp.of(record_path(engine_path).stat())
+        return FileStamp.of(EnginePaths.of(engine_path).record.stat())
     except OSError:
         return None
 

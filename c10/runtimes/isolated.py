@@ -42,18 +42,26 @@ class IsolatedRuntime:
     ``kind``: which of them. ``host``: the machine that the engines are for.
     """
 
-    def __init__(self, kind: RuntimeKind, host: HostCapabilities, inherit: tuple[int, ...] = ()) -> None:
-        """``inherit`` are file descriptors that the child keeps open; see ``inheriting``."""
+    def __init__(
+        self,
+        kind: RuntimeKind,
+        host: HostCapabilities,
+        *,
+        inherit: tuple[int, ...] = (),
+        cache_root: Path | None = None,
+    ) -> None:
+        """``inherit``: file descriptors that the child keeps open. ``cache_root``: None for ``output_path``'s folder."""
         self.kind: RuntimeKind = kind
         self.host = host
         self._inherit = inherit
+        self._cache_root = cache_root
 
-    def inheriting(self, *descriptors: int) -> IsolatedRuntime:
-        """Return a runtime like this one whose child also holds these file descriptors.
+    def for_engine(self, engine_path: Path, lock: int) -> IsolatedRuntime:
+        """Return a runtime like this one for one engine, with the timing cache of that engine's cache_root.
 
-        With the descriptor of the engine's lock, the engine stays locked until the child has ended too.
+        Its child also holds the engine's lock, so the engine stays locked until the child has ended too.
         """
-        return IsolatedRuntime(self.kind, self.host, descriptors)
+        return IsolatedRuntime(self.kind, self.host, inherit=(lock,), cache_root=engine_path.parent)
 
     def compile_engine(
         self,
@@ -69,13 +77,14 @@ class IsolatedRuntime:
         PublishError, SourceError, and ConfigError for an entry of keep_fp32 that matches no node of the network.
         """
         timing = RUNTIME_OF[self.kind].on_device and build_config.options.timing_cache
+        folder = self._cache_root or output_path.parent
         job = CompileJob(
             runtime=self.kind,
             version=runtime_version(self.kind, self.host),
             onnx_path=onnx_path,
             build_config=build_config,
             output_path=output_path,
-            timing_cache_path=timing_cache_path(output_path.parent, self.host, self.kind) if timing else None,
+            timing_cache_path=timing_cache_path(folder, self.host, self.kind) if timing else None,
         )
         child = _Child(job, progress or (lambda _: None), self._inherit)
         return child.result()

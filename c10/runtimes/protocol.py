@@ -34,7 +34,7 @@ class EngineCacheEntry:
 
     ``peak_memory_mb`` is the compiling process's largest resident size in MiB, where it was measured. ``network`` is
     what a runtime of c10's own reports; None from an injected runtime, which is given the ONNX unchanged.
-    ``pieces`` are the digests of the engine's pieces, from a runtime that publishes in another process; where they are
+    ``pieces`` are the digests of the engine's pieces, from a runtime that publishes in another process; if they are
     None and the engine was not published in this process, c10 reads it once more to compute them.
     """
 
@@ -56,10 +56,10 @@ class CompileOutcome(str, Enum):
 
 @runtime_checkable
 class CompileEngineCallable(Protocol):
-    """Anything that compiles. It writes engine and sidecar to ``output_path`` through Sha256Sidecar.
+    """Anything that compiles. ``runtimes.adapter`` says what else a runtime may have, and the defaults if it has not.
 
-    Raises EngineBuildError (CalibrationCacheError is one), or SourceError for a source file that cannot be read, and
-    leaves nothing at ``output_path`` when it does.
+    A runtime that raises EngineBuildError (CalibrationCacheError is one), SourceError for a source file that cannot be
+    read, or PublishError fails this engine alone, with a message. What it leaves at ``output_path`` then is discarded.
     """
 
     def compile_engine(
@@ -70,5 +70,9 @@ class CompileEngineCallable(Protocol):
         *,
         progress: ProgressCallback | None = None,
     ) -> EngineCacheEntry:
-        """Compile ``onnx_path`` and publish the engine and its sidecar at ``output_path``."""
+        """Compile ``onnx_path`` and write the engine and its sidecar, with ``Sha256Sidecar``, at ``output_path``.
+
+        In a run of c10 ``output_path`` has the engine's file name and lies in a private folder in cache_root, which
+        is removed afterwards. c10 checks both files there and only then publishes them at the engine's own path.
+        """
         ...

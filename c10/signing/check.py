@@ -10,7 +10,7 @@ from c10.errors import (
     RevokedSignatureError,
     UntrustedSignatureError,
 )
-from c10.files.naming import signature_path
+from c10.files.naming import EnginePaths
 from c10.signing.envelope import Envelope, Signature, parse_envelope, signed_bytes
 from c10.signing.keys import PublicKey, load_private_key, load_public_key
 from c10.signing.policy import SigningPolicy
@@ -35,7 +35,7 @@ def check_signature(
         raise RevokedSignatureError(f"{engine_path}: its digest {sha256[:12]}… is revoked")
     if not policy.looks_at_signatures:
         return
-    path = signature_path(engine_path)
+    path = EnginePaths.of(engine_path).envelope
     if isinstance(envelope, InvalidSignatureError):
         raise envelope
     if envelope is None:

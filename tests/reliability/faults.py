@@ -48,7 +48,7 @@ class Fault:
 
 
 def engine_paths(project: Project, tokens: str) -> list[Path]:
-    """Return every path that building this project's engines touches, temporary files included."""
+    """Return every path that building this project's engines touches, temporary files and folders included."""
     locks = project.cache / ".locks"
     database = Path(project.dep_file)
     paths = [project.cache, *project.cache.parents[:2], locks, device_lock()]
@@ -56,12 +56,18 @@ def engine_paths(project: Project, tokens: str) -> list[Path]:
     for model in project.models:
         files = (*project.files(model), project.envelope(model))
         paths += [locks / f"{files[0].name}.lock", *files]
-        paths += [
-            file.with_name(f".{file.name}.{tokens}{n:04x}.tmp")
-            for file in files
-            for n in range(1, len(files) * len(project.models) + 1)
-        ]
+        numbers = range(1, (len(files) + 1) * len(project.models) + 1)  # a folder and four files each
+        paths += [_temporary(file, tokens, n) for file in files for n in numbers]
+        for number in numbers:
+            folder = _temporary(files[0], tokens, number)
+            staged = [folder / file.name for file in files[:2]]  # the runtime publishes them right after
+            paths += [folder, *staged, *(_temporary(file, tokens, number + n) for file in staged for n in (1, 2))]
     return paths
+
+
+def _temporary(path: Path, tokens: str, number: int) -> Path:
+    """Return the name that c10 gives the number-th temporary file or folder of a run."""
+    return path.with_name(f".{path.name}.{tokens}{number:04x}.tmp")
 
 
 def traced(

@@ -62,7 +62,7 @@ def _damaged_engines(project: Project) -> None:
 
 
 def _killed_before(project: Project) -> None:
-    assert project.run(how=How(env={"STUB_MODE": "die:rename:2"})).status == 9
+    assert project.run(how=How(env={"STUB_MODE": "die:rename:4"})).status == 9
 
 
 SCENARIOS: Final = (
@@ -114,7 +114,7 @@ def _signed_by_another_key(project: Project) -> None:
 
 
 def _killed_before_the_signature(project: Project) -> None:
-    assert project.run(how=How(env={"STUB_MODE": "die:rename:4"})).status == 9
+    assert project.run(how=How(env={"STUB_MODE": "die:rename:6"})).status == 9
 
 
 SIGNING: Final = (
@@ -141,9 +141,9 @@ def _killed_at_sync(number: int) -> Callable[[Project], None]:
 
 #: The first engine's last change was made and not synced when its build was killed.
 UNSYNCED: Final = (
-    Scenario("record", since=_killed_at_sync(6)),
-    Scenario("signature", before=_policy, since=_killed_at_sync(8)),
-    Scenario("removal of a signature", before=_signed_engines_and_no_key_since, since=_killed_at_sync(7)),
+    Scenario("record", since=_killed_at_sync(10)),
+    Scenario("signature", before=_policy, since=_killed_at_sync(12)),
+    Scenario("removal of a signature", before=_signed_engines_and_no_key_since, since=_killed_at_sync(11)),
 )
 
 

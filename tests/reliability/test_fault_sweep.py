@@ -91,7 +91,19 @@ def _try(project: Project, begin: Callable[[Project], None], fault: Fault, numbe
     return ""
 
 
-@pytest.mark.parametrize("mode", ["short", "die:write:1", "die:write:3", "die:fsync:1", "die:fsync:3", "die:rename:1"])
+@pytest.mark.parametrize(
+    "mode",
+    [
+        "short",
+        "die:write:1",
+        "die:write:3",
+        "die:fsync:1",
+        "die:fsync:3",
+        "die:fsync:8",
+        "die:rename:1",
+        "die:rename:4",
+    ],
+)
 def test_short_writes_are_gone_on_with_and_deaths_leave_nothing_believed(project: Project, mode: str) -> None:
     run = project.run(how=How(env={"STUB_MODE": mode}))
     FIGURES["faults injected"] += 1

@@ -37,29 +37,35 @@ class Mutant:
 
 
 NO_FILE_SYNC = Mutant(
-    "no fsync of the file", "files/publish.py", "        os.fsync(descriptor)\n        #", "        #"
+    "no fsync of the file",
+    "files/publish.py",
+    "        os.fsync(descriptor)\n        #",
+    "        #",
+    also=Mutant(
+        "nor of the one that is published",
+        "files/staging.py",
+        "            os.fsync(descriptor)\n",
+        "            pass\n",
+    ),
 )
 NO_DIRECTORY_SYNC = Mutant(
-    "no fsync of the directory", "files/publish.py", "            sync_directory(self.path.parent)\n", ""
+    "no fsync of the directory",
+    "files/publish.py",
+    "            sync_directory(self.path.parent)\n",
+    "",
+    also=Mutant("nor after engine and sidecar", "files/staging.py", "        sync_directory(path.parent)\n", ""),
 )
 RECORD_FIRST = Mutant(
     "record before engine",
-    "building/build.py",
-    "    publish(target.record_path, content)\n",
-    """
-    late = [(path, path.read_bytes()) for path in (target.engine_path, target.sidecar_path)]
-    for path, _ in late:
-        path.unlink()
-    publish(target.record_path, content)
-    for path, data in late:
-        publish(path, data)
-""",
+    "files/staging.py",
+    "        for source, path in files:\n            _move(source, path)\n        record_file.commit()\n",
+    "        record_file.commit()\n        for source, path in files:\n            _move(source, path)\n",
 )
 SIDECAR_FIRST = Mutant(
     "sidecar before engine",
-    "files/sidecar.py",
-    "                engine.commit()\n                sidecar.commit()\n",
-    "                sidecar.commit()\n                engine.commit()\n",
+    "files/staging.py",
+    "((made.engine, paths.engine), (made.sidecar, paths.sidecar))",
+    "((made.sidecar, paths.sidecar), (made.engine, paths.engine))",
 )
 NO_VERIFY = Mutant(
     "verify skipped",
@@ -83,25 +89,27 @@ NO_SIZE_CHECK = Mutant(
     also=Mutant(
         "another size than was published",
         "building/published.py",
-        "if (digests.sha256, digests.size) == (entry.sha256, status.st_size):",
-        "if digests.sha256 == entry.sha256:",
+        "if (digests.sha256, digests.size) == (compiled.sha256, status.st_size):",
+        "if digests.sha256 == compiled.sha256:",
     ),
 )
 SIGNATURE_NOT_SYNCED = Mutant(
     "signature not synced",
-    "building/sign.py",
-    "    publish(signature_path(engine_path), Envelope(record, (_sign(record, key),)).to_json())\n",
-    "    signature_path(engine_path).write_bytes(Envelope(record, (_sign(record, key),)).to_json())\n",
+    "files/staging.py",
+    "            envelope_file.commit()\n",
+    "            paths.envelope.write_bytes(envelope)\n",
 )
 SIGNATURE_FIRST = Mutant(
     "signature before record",
-    "building/build.py",
-    "    publish(target.record_path, content)\n    if signing_key is None:\n",
+    "files/staging.py",
+    "        record_file.commit()\n        if envelope_file is None:\n",
     """
-    if signing_key is not None:
-        publish_signature(target.engine_path, content, signing_key)
-    publish(target.record_path, content)
-    if signing_key is None:
+        if envelope_file is not None:
+            envelope_file.commit()
+        record_file.commit()
+        if envelope_file is not None:
+            return
+        if envelope_file is None:
 """,
 )
 REMOVAL_NOT_SYNCED = Mutant(
@@ -113,17 +121,17 @@ REMOVAL_NOT_SYNCED = Mutant(
 ADDED_SIGNATURE_NOT_SYNCED = Mutant(
     "signature of another key not synced",
     "building/sign.py",
-    "        publish(signature_path(engine_path), Envelope(record, (*others, _sign(record, key))).to_json())\n",
-    "        signature_path(engine_path).write_bytes(Envelope(record, (*others, _sign(record, key))).to_json())\n",
+    "        publish(paths.envelope, Envelope(record, (*others, _sign(record, key))).to_json())\n",
+    "        paths.envelope.write_bytes(Envelope(record, (*others, _sign(record, key))).to_json())\n",
 )
 NOT_SETTLED = Mutant(
     "called reused and not synced",
     "plugin/uptodate.py",
-    "            sync_renames(self.target.engine_path.parent)\n",
+    "            run.settled.settle(self.target.engine_path.parent)\n",
     "",
 )
 NO_REMOVAL = Mutant("orphans left", "plugin/reporter.py", "        remove_orphans_in(sorted(self._folders))\n", "")
-_CUTS: Final = (None, *(Fault("rename", n, "signal=SIGKILL") for n in range(1, 7)))
+_CUTS: Final = (None, *(Fault("rename", n, "signal=SIGKILL") for n in range(1, 11)))  # five an engine
 
 
 @contextmanager
@@ -152,7 +160,7 @@ def _cut_everywhere(zygote: Zygote, folder: Path) -> None:
 
 def _cut_signed(zygote: Zygote, folder: Path) -> None:
     """A cold build that signs, cut at its end and between the first record and its signature."""
-    _cut(SIGNING[0], (None, Fault("rename", 4, "signal=SIGKILL")), zygote, folder)
+    _cut(SIGNING[0], (None, Fault("rename", 6, "signal=SIGKILL")), zygote, folder)
 
 
 def _cut_unsigned(zygote: Zygote, folder: Path) -> None:

@@ -27,7 +27,7 @@ from .project import HOST, SCRATCH, How, Project, Run, Zygote
 MODELS = ("alpha", "beta")
 model = st.sampled_from(MODELS)
 part = st.sampled_from((0, 1, 2))  # engine, sidecar, record
-DEATHS = tuple(f"die:{call}:{when}" for call in ("write", "fsync", "rename", "close") for when in (1, 2, 3))
+DEATHS = tuple(f"die:{call}:{when}" for call in ("write", "fsync", "rename", "close") for when in (1, 2, 3, 4, 5))
 
 
 def _change(**strategies: Any) -> Any:

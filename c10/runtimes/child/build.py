@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn
 from c10.conversion.report import NetworkReport
 from c10.corpus.runtimes import RUNTIME_OF
 from c10.errors import EngineBuildError
-from c10.files.pieces import FileDigests, listening
+from c10.files.pieces import FileDigests
 from c10.files.sidecar import Sha256Sidecar
 from c10.runtimes.child.configure import configure, network_flags
 from c10.runtimes.child.network import check_profiles, describe_inputs
@@ -46,9 +46,8 @@ def build_engine(job: CompileJob, messages: MessageStream) -> tuple[FileDigests,
     build.check(network)
     data = memoryview(build.serialize(network))
     messages.progress(BuildProgress("Publishing"))
-    with listening(job.output_path) as published:
-        Sha256Sidecar.write_atomic_and_sidecar(job.output_path, data)
-    return published[-1], replace(source.report, warnings=(*source.report.warnings, *build.warnings()))
+    published = Sha256Sidecar.write(job.output_path, data)
+    return published, replace(source.report, warnings=(*source.report.warnings, *build.warnings()))
 
 
 def _import_compiler(job: CompileJob) -> Any:
