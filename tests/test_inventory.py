@@ -17,6 +17,7 @@ from harness import Corpus, flip_byte, run, snapshot
 from c10.cache.inventory import cache_directories, examine, take_inventory
 from c10.cache.orphans import remove_orphans_in
 from c10.cache.quarantine import Quarantine
+from c10.cache.unneeded import delete, unneeded
 from c10.errors import C10Error
 
 HOLD = """
@@ -133,6 +134,41 @@ def test_leftovers_are_told_apart(cache: Corpus) -> None:
     assert kinds() == {temporary.name: "orphan", **foreign}
     with held_elsewhere(engine):
         assert kinds()[temporary.name] == "writing"
+
+
+def dead_builds_folder(engine: Path) -> Path:
+    """Leave what a build leaves that is killed before it publishes: a folder with engine and sidecar in it."""
+    folder = engine.with_name(f".{engine.name}.0123456789abcdef.tmp")
+    folder.mkdir(0o700)
+    (folder / engine.name).write_bytes(bytes(100_000))
+    (folder / f"{engine.name}.sha256").write_bytes(bytes(77))
+    return folder
+
+
+def test_the_folder_of_a_dead_build_is_one_orphan_with_the_size_of_its_files(cache: Corpus) -> None:
+    engine = cache.engine("lightglue")
+    folder = dead_builds_folder(engine)
+    (left,) = take_inventory(cache.engines).leftovers
+    assert (left.path, left.kind, left.engine_path) == (folder, "orphan", engine)
+    assert left.size == folder.lstat().st_size + 100_077
+    with held_elsewhere(engine):
+        assert take_inventory(cache.engines).leftovers[0].kind == "writing"
+
+
+def test_the_folder_of_a_dead_build_is_removed_by_the_next_run_and_by_pruning(cache: Corpus) -> None:
+    engine = cache.engine("lightglue")
+    folder = dead_builds_folder(engine)
+    with held_elsewhere(engine):
+        remove_orphans_in([cache.engines])
+        assert folder.is_dir()  # of a running build
+    remove_orphans_in([cache.engines])
+    assert not folder.exists()
+    dead_builds_folder(engine)
+    (item,) = (item for item in unneeded(take_inventory(cache.engines), []) if item.kind == "orphan")
+    assert item.files == (folder,)
+    assert delete(item) == ""
+    assert not folder.exists()
+    assert len(take_inventory(cache.engines).engines) == 3
 
 
 FOREIGN = (
