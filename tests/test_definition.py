@@ -23,6 +23,14 @@ from c10.plugin.description import TaskDescription
 from c10.proof.compatibility import contradictions
 from c10.proof.definition import build_definition, build_key, differences, recorded_options, source_files
 from c10.proof.facts import FACTS, Difference
+from c10.proof.form import (
+    BuildDefinition,
+    Dependency,
+    DependencyDigest,
+    ExternalParameters,
+    InternalParameters,
+    Shapes,
+)
 from c10.proof.record import BuildRecord, read_record
 from c10.proof.sources import SourceDigests
 from c10.proof.verdict import Proof, judge
@@ -255,6 +263,21 @@ def test_only_options_have_a_neutral_value(tmp_path: Path, section: str) -> None
 def test_a_file_named_twice_is_another_build(tmp_path: Path) -> None:
     new = definition_of(target_with(tmp_path))
     assert differences({**new, "resolvedDependencies": new["resolvedDependencies"] * 2}, new)
+
+
+def test_the_definition_has_the_keys_of_its_typed_form(tmp_path: Path) -> None:
+    definition: Any = definition_of(target_with(tmp_path))
+    (profile,) = definition["externalParameters"]["profiles"]
+    (dependency,) = definition["resolvedDependencies"]
+    parts = {
+        BuildDefinition: definition,
+        ExternalParameters: definition["externalParameters"],
+        InternalParameters: definition["internalParameters"],
+        Shapes: next(iter(profile.values())),
+        Dependency: dependency,
+        DependencyDigest: dependency["digest"],
+    }
+    assert {form: form.__required_keys__ for form in parts} == {form: part.keys() for form, part in parts.items()}
 
 
 # Who reads a recorded definition

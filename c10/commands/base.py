@@ -6,8 +6,9 @@ import json
 import os
 import sys
 from collections.abc import Iterable, Sequence
+from dataclasses import fields
 from getopt import GetoptError
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
 from doit.cmd_base import Command
 from doit.cmdparse import CmdParseError
@@ -19,6 +20,9 @@ from c10.console.output import encodable, silence
 from c10.console.text import printable
 from c10.corpus.config import DEFAULT_CONFIG, C10ProvisioningConfig
 from c10.errors import C10Error
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
 
 DEFAULT_CACHE: Final = "engines"
 
@@ -44,10 +48,16 @@ OPTION_CONFIG: Final = {
 }
 
 
-class EngineCommand(Command):  # type: ignore[misc] # doit is untyped
+_Options = TypeVar("_Options", bound="DataclassInstance")
+
+
+class EngineCommand(Command, Generic[_Options]):  # type: ignore[misc] # doit is untyped
     """A doit command without a dodo.py. Subclasses write ``look``, which returns the exit status."""
 
-    def look(self, options: dict[str, Any], arguments: list[str]) -> int:
+    options_type: type[_Options]
+    """The dataclass of the command's options, with one field for each entry of ``cmd_options``, of the same name."""
+
+    def look(self, options: _Options, arguments: list[str]) -> int:
         """Do what the command is for. Raises C10Error."""
         raise NotImplementedError
 
@@ -57,7 +67,8 @@ class EngineCommand(Command):  # type: ignore[misc] # doit is untyped
         if folder := opt_values.get("cwdPath"):  # `doit -d DIR engines-verify`
             os.chdir(folder)
         try:
-            status = self.look(opt_values, pos_args)
+            options = self.options_type(**{row.name: opt_values[row.name] for row in fields(self.options_type)})
+            status = self.look(options, pos_args)
             _print("")
         except C10Error as error:
             raise InvalidCommand(str(error)) from error
@@ -92,7 +103,7 @@ def _problem(error: CmdParseError) -> str:
     return str(error.__context__) if isinstance(error.__context__, GetoptError) else str(error).strip()
 
 
-def refuse_arguments(command: EngineCommand, arguments: Sequence[str]) -> None:
+def refuse_arguments(command: EngineCommand[Any], arguments: Sequence[str]) -> None:
     """Raise InvalidCommand where a command without arguments got some."""
     if arguments:
         raise InvalidCommand(

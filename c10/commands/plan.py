@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any, Final
 
 from doit import get_var
@@ -50,7 +51,19 @@ def _needed_facts() -> str:
     return ", or ".join(", ".join(f"{name} ({FACT_OF[name].words})" for name in names) for names in examples)
 
 
-class EnginesPlan(EngineCommand):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlanOptions:
+    """The options of ``doit engines-plan``."""
+
+    config_file: str
+    """The path of the corpus's backbones.toml."""
+    host: str | None
+    """Facts of another host, as ``parse_host`` reads them; None for this machine."""
+    as_json: bool
+    """Print one JSON document instead of lines."""
+
+
+class EnginesPlan(EngineCommand[PlanOptions]):
     """Judges every engine as a run would, and builds nothing."""
 
     name = "engines-plan"
@@ -65,6 +78,7 @@ class EnginesPlan(EngineCommand):
         "0: the plan was made, whatever it says\n"
         "3: it could not be (wrong option or configuration)"
     )
+    options_type = PlanOptions
     cmd_options = (
         OPTION_CONFIG,
         {
@@ -78,16 +92,16 @@ class EnginesPlan(EngineCommand):
         OPTION_JSON,
     )
 
-    def look(self, options: dict[str, Any], arguments: list[str]) -> int:
+    def look(self, options: PlanOptions, arguments: list[str]) -> int:
         """Judge and report."""
         refuse_arguments(self, arguments)
-        config = C10ProvisioningConfig.load(options["config_file"])
-        plan = _plan(config, options["host"])
-        other_host = options["host"] is not None
-        if options["as_json"]:
-            write_json(_document(options["config_file"], plan, other_host=other_host))
+        config = C10ProvisioningConfig.load(options.config_file)
+        plan = _plan(config, options.host)
+        other_host = options.host is not None
+        if options.as_json:
+            write_json(_document(options.config_file, plan, other_host=other_host))
         else:
-            write(_lines(options["config_file"], plan, other_host=other_host))
+            write(_lines(options.config_file, plan, other_host=other_host))
         return OK
 
     def parse_execute(self, in_args: list[str]) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -31,7 +32,23 @@ from c10.errors import C10Error
 _DOUBT: Final = "Is this the right host, and the right corpus (--config FILE)? If both are right:"
 
 
-class EnginesPrune(EngineCommand):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PruneOptions:
+    """The options of ``doit engines-prune``."""
+
+    config_file: str
+    """The path of the corpus's backbones.toml."""
+    delete: bool
+    """Delete what is listed."""
+    force: bool
+    """Delete also if none of the engines that the corpus needs here exists."""
+    keep_hosts: bool
+    """Leave engines of other hosts and of other TensorRT versions."""
+    as_json: bool
+    """Print one JSON document instead of lines."""
+
+
+class EnginesPrune(EngineCommand[PruneOptions]):
     """Lists, and deletes when told to."""
 
     name = "engines-prune"
@@ -47,6 +64,7 @@ class EnginesPrune(EngineCommand):
         "1: something could not be deleted\n"
         "3: could not look (wrong option or configuration), or would not delete without --force"
     )
+    options_type = PruneOptions
     cmd_options = (
         OPTION_CONFIG,
         {
@@ -73,22 +91,22 @@ class EnginesPrune(EngineCommand):
         OPTION_JSON,
     )
 
-    def look(self, options: dict[str, Any], arguments: list[str]) -> int:
+    def look(self, options: PruneOptions, arguments: list[str]) -> int:
         """List and delete."""
         refuse_arguments(self, arguments)
-        config = C10ProvisioningConfig.load(options["config_file"])
+        config = C10ProvisioningConfig.load(options.config_file)
         otherwise = f"--config FILE, or delete {config.cache_root} by hand"
-        refuse_empty(config, options["config_file"], "all engines would go", otherwise)
+        refuse_empty(config, options.config_file, "all engines would go", otherwise)
         targets = corpus_targets(config)
         inventories = cache_inventories(config.cache_root)
         found = [item for inventory in inventories for item in unneeded(inventory, targets)]
-        if options["keep_hosts"]:
+        if options.keep_hosts:
             found = [item for item in found if item.kind != "other_host"]
         doubtful = is_doubtful(found, targets)
-        if doubtful and options["delete"] and not options["force"]:
+        if doubtful and options.delete and not options.force:
             raise _refusal(options, config.cache_root, found, targets)
-        failures = {item: problem for item in found if (problem := delete(item))} if options["delete"] else {}
-        if options["as_json"]:
+        failures = {item: problem for item in found if (problem := delete(item))} if options.delete else {}
+        if options.as_json:
             write_json(_document(options, inventories, found, failures))
         else:
             write(_lines(options, inventories, found, failures, doubtful=doubtful))
@@ -96,17 +114,17 @@ class EnginesPrune(EngineCommand):
 
 
 def _refusal(
-    options: dict[str, Any], cache_root: Path, found: Sequence[Unneeded], targets: Sequence[EngineTarget]
+    options: PruneOptions, cache_root: Path, found: Sequence[Unneeded], targets: Sequence[EngineTarget]
 ) -> C10Error:
     return C10Error(
-        f"{cache_root}: expected an engine that {options['config_file']} needs here ({describe_host(targets)}), got "
+        f"{cache_root}: expected an engine that {options.config_file} needs here ({describe_host(targets)}), got "
         f"none: {_total(found)} would go. Nothing was deleted.",
         remedy=f"{_DOUBT} {_command(options, '--delete', '--force')}",
     )
 
 
 def _lines(
-    options: dict[str, Any],
+    options: PruneOptions,
     inventories: Sequence[Inventory],
     found: Sequence[Unneeded],
     failures: dict[Unneeded, str],
@@ -130,19 +148,19 @@ def _lines(
     ]
     yield from table(rows, right=(0, 1, 2))
     yield ""
-    yield from _deleted(found, failures) if options["delete"] else _listed(options, found, doubtful=doubtful)
+    yield from _deleted(found, failures) if options.delete else _listed(options, found, doubtful=doubtful)
     yield f"Kept: {count(kept, 'engine')}."
 
 
-def _needed(options: dict[str, Any], kept: int) -> str:
+def _needed(options: PruneOptions, kept: int) -> str:
     if not kept:
         return "no engine in cache_root"
-    others = " or of other hosts" if options["keep_hosts"] else ""
-    return f"{count(kept, 'engine')} in cache_root, all needed by {options['config_file']} here{others}"
+    others = " or of other hosts" if options.keep_hosts else ""
+    return f"{count(kept, 'engine')} in cache_root, all needed by {options.config_file} here{others}"
 
 
-def _listed(options: dict[str, Any], found: Sequence[Unneeded], *, doubtful: bool) -> Iterator[str]:
-    file = options["config_file"]
+def _listed(options: PruneOptions, found: Sequence[Unneeded], *, doubtful: bool) -> Iterator[str]:
+    file = options.config_file
     yield f"{_total(found)} not needed by {file} here. Nothing was deleted."
     if doubtful:
         yield f"Note: no engine that {file} needs here exists. {_DOUBT} {_command(options, '--delete', '--force')}"
@@ -160,24 +178,24 @@ def _total(items: Sequence[Unneeded]) -> str:
     return f"{count(len(items), 'item')}, {megabytes(sum(item.size for item in items))}"
 
 
-def _command(options: dict[str, Any], *more: str) -> str:
+def _command(options: PruneOptions, *more: str) -> str:
     """Return the same command with ``more`` options."""
-    config = [] if options["config_file"] == OPTION_CONFIG["default"] else ["--config", options["config_file"]]
-    keep = ["--keep-hosts"] if options["keep_hosts"] else []
+    config = [] if options.config_file == OPTION_CONFIG["default"] else ["--config", options.config_file]
+    keep = ["--keep-hosts"] if options.keep_hosts else []
     return shlex.join(["doit", "engines-prune", *config, *keep, *more])
 
 
 def _document(
-    options: dict[str, Any],
+    options: PruneOptions,
     inventories: Sequence[Inventory],
     found: Sequence[Unneeded],
     failures: dict[Unneeded, str],
 ) -> dict[str, Any]:
     return documents.document(
         "engines-prune",
-        config=options["config_file"],
+        config=options.config_file,
         directories=[str(inventory.directory) for inventory in inventories],
-        deleted=options["delete"],
+        deleted=options.delete,
         size=sum(item.size for item in found),
         items=[
             {
@@ -187,7 +205,7 @@ def _document(
                 "why": item.why,
                 "size": item.size,
                 "age_s": round(item.age_s),
-                "deleted": options["delete"] and item not in failures,
+                "deleted": options.delete and item not in failures,
                 "problem": failures.get(item),
             }
             for item in found

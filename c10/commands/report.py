@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -29,7 +30,17 @@ from c10.errors import PublishError
 from c10.files.publish import publish
 
 
-class EnginesReport(EngineCommand):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReportOptions:
+    """The options of ``doit engines-report``."""
+
+    report_file: str
+    """The path of the page; the JSON goes beside it."""
+    config_file: str
+    """The path of the corpus's backbones.toml."""
+
+
+class EnginesReport(EngineCommand[ReportOptions]):
     """Reads every engine and writes two files."""
 
     name = "engines-report"
@@ -43,6 +54,7 @@ class EnginesReport(EngineCommand):
         "0: the page was written, whatever it says\n"
         "3: it could not be (wrong option, no such directory, disk full)"
     )
+    options_type = ReportOptions
     cmd_options = (
         {
             "name": "report_file",
@@ -56,12 +68,12 @@ class EnginesReport(EngineCommand):
         OPTION_CONFIG,
     )
 
-    def look(self, options: dict[str, Any], arguments: list[str]) -> int:
+    def look(self, options: ReportOptions, arguments: list[str]) -> int:
         """Read, render, publish."""
-        page = Path(options["report_file"])
+        page = Path(options.report_file)
         if page.suffix not in {".html", ".htm"}:
             raise InvalidCommand(f"--output: expected a name that ends in .html, got {str(page)!r}")
-        file = options["config_file"]
+        file = options.config_file
         config = None if file == DEFAULT_CONFIG and is_missing(Path(file)) else C10ProvisioningConfig.load(file)
         report = make_report(config, [Path(argument) for argument in arguments], file)
         _publish(page, render(report).encode())

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -61,7 +61,19 @@ _SET_ASIDE: Final = (
 )
 
 
-class EnginesVerify(EngineCommand):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VerifyOptions:
+    """The options of ``doit engines-verify``."""
+
+    as_json: bool
+    """Print one JSON document instead of lines."""
+    corpus: str
+    """The path of a backbones.toml whose engines are needed on this host; "" to ask for none."""
+    quarantine: str
+    """The directory to which damaged engines are moved; "" to move none."""
+
+
+class EnginesVerify(EngineCommand[VerifyOptions]):
     """Reads every engine, builds nothing."""
 
     name = "engines-verify"
@@ -77,6 +89,7 @@ class EnginesVerify(EngineCommand):
         "2: with --corpus: all are intact, but a run would not reuse one that is needed (its inputs changed)\n"
         "3: could not look (wrong option, no such directory, wrong configuration, a corpus without a backbone)"
     )
+    options_type = VerifyOptions
     cmd_options = (
         OPTION_JSON,
         {
@@ -97,17 +110,17 @@ class EnginesVerify(EngineCommand):
         },
     )
 
-    def look(self, options: dict[str, Any], arguments: list[str]) -> int:
+    def look(self, options: VerifyOptions, arguments: list[str]) -> int:
         """Read, report, set aside."""
         started = time.perf_counter()
-        config = _corpus(options["corpus"], arguments)
+        config = _corpus(options.corpus, arguments)
         reader = EngineReader(_signing(config, arguments))
         inventories = _inventories(config, arguments)
         findings = sorted(reader.examine(inventories), key=lambda found: found.state != "intact")
         plan = None if config is None else plan_corpus(config, engine_digest=reader.digest)
-        moved = _set_aside(findings, options["quarantine"])
+        moved = _set_aside(findings, options.quarantine)
         status = _status(findings, plan)
-        if options["as_json"]:
+        if options.as_json:
             write_json(_document(inventories, findings, plan, moved, status))
             return status
         duration = time.perf_counter() - started
@@ -116,7 +129,7 @@ class EnginesVerify(EngineCommand):
             write([_nothing(inventories, plan)])
         write(_summary(inventories, findings, moved, reader.bytes_read, duration))
         if plan is not None:
-            write(["", *_corpus_lines(options["corpus"], plan)])
+            write(["", *_corpus_lines(options.corpus, plan)])
         return status
 
 

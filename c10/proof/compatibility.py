@@ -6,7 +6,7 @@ A fact of the record that differs from the host's is an obstacle; a fact that is
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, Final
+from typing import Final
 
 from c10.corpus.runtimes import RUNTIME_OF
 from c10.files.naming import EngineFilenameSchema
@@ -35,7 +35,7 @@ def contradictions(record: BuildRecord, host: HostCapabilities) -> list[Differen
 def _contradictions(record: BuildRecord, host: HostCapabilities) -> Iterator[Difference]:
     name = EngineFilenameSchema.parse(record.engine_name)
     options = recorded_options(record.definition)
-    built: dict[str, Any] = record.definition["internalParameters"]
+    built = record.definition["internalParameters"]
     version = str(built["runtime"]["version"])
     here: str | None = getattr(host, RUNTIME_OF[name.runtime].version_fact)
     if here is not None and not _loads(version, here, newer=options["version_compatible"] is True):

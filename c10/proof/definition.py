@@ -24,6 +24,7 @@ from c10.files.onnx_files import external_data_files
 from c10.host.capabilities import host_facts
 from c10.host.installed import installed_version
 from c10.proof.facts import Difference
+from c10.proof.form import BuildDefinition, Dimension, ExternalParameters, FactValue, Profile
 
 BUILD_TYPE: Final = "urn:c10:engine:v1"
 #: Variables of the environment that change what the builder does. Source: TensorRT's documentation, TF32.
@@ -58,7 +59,7 @@ def source_files(target: EngineTarget, external_data: Iterable[str] | None = Non
     return files | dict(_option_files(target.build_config.options))
 
 
-def build_definition(target: EngineTarget, digests: Mapping[str, str], *, converted: bool) -> dict[str, Any]:
+def build_definition(target: EngineTarget, digests: Mapping[str, str], *, converted: bool) -> BuildDefinition:
     """Return the definition of this build, without the options at their neutral value.
 
     ``digests``: the SHA-256 of each of ``source_files`` in hex, by role.
@@ -86,12 +87,12 @@ def build_definition(target: EngineTarget, digests: Mapping[str, str], *, conver
     }
 
 
-def was_converted(definition: dict[str, Any]) -> bool:
+def was_converted(definition: BuildDefinition) -> bool:
     """Whether the network of a recorded build was converted by c10."""
     return definition["internalParameters"]["runtime"].get("converter") is not None
 
 
-def recorded_options(definition: dict[str, Any]) -> dict[str, Any]:
+def recorded_options(definition: BuildDefinition) -> dict[str, Any]:
     """Return the build options of a recorded definition; an option that it lacks has its neutral value.
 
     Every reader of a definition's options calls this. An option that this c10 does not know is returned unchanged.
@@ -121,7 +122,7 @@ def refuse_malformed(definition: Any) -> None:
         raise ValueError("the build definition is not in c10's form")
 
 
-def build_key(definition: dict[str, Any]) -> str:
+def build_key(definition: BuildDefinition) -> str:
     """Return the SHA-256 of the definition's canonical JSON (RFC 8785), in hex.
 
     For ASCII without floats json.dumps already yields RFC 8785 bytes, 20 times faster; otherwise use rfc8785.
@@ -132,10 +133,11 @@ def build_key(definition: dict[str, Any]) -> str:
         return hashlib.sha256(plain.encode()).hexdigest()
     import rfc8785  # needed only for non-ASCII names
 
-    return hashlib.sha256(rfc8785.dumps(definition)).hexdigest()
+    values: Any = definition  # rfc8785 has types for dict and list alone
+    return hashlib.sha256(rfc8785.dumps(values)).hexdigest()
 
 
-def differences(old: dict[str, Any], new: dict[str, Any]) -> tuple[Difference, ...]:
+def differences(old: BuildDefinition, new: BuildDefinition) -> tuple[Difference, ...]:
     """Return the facts in which two definitions differ, in the order of the decision table; () for the same build.
 
     An option at its neutral value equals an absent one: a c10 without the option built with that value. Any other
@@ -149,8 +151,8 @@ def differences(old: dict[str, Any], new: dict[str, Any]) -> tuple[Difference, .
     return found or (Difference("build definition", build_key(old)[:12], build_key(new)[:12]),)
 
 
-def _options_filled_in(definition: dict[str, Any]) -> dict[str, Any]:
-    asked = {**definition["externalParameters"], "options": recorded_options(definition)}
+def _options_filled_in(definition: BuildDefinition) -> BuildDefinition:
+    asked: ExternalParameters = {**definition["externalParameters"], "options": recorded_options(definition)}
     return {**definition, "externalParameters": asked}
 
 
@@ -161,7 +163,7 @@ def _different_facts(before: dict[str, Any], after: dict[str, Any]) -> Iterator[
             yield difference
 
 
-def _runtime(target: EngineTarget, *, converted: bool) -> dict[str, str | int | None]:
+def _runtime(target: EngineTarget, *, converted: bool) -> dict[str, FactValue]:
     return {
         "name": target.runtime,
         "version": target.runtime_version,
@@ -188,14 +190,18 @@ def _option_files(options: BuildOptions) -> Iterator[tuple[str, Path]]:
             yield row.role, value
 
 
-def _profile(profile: OptimizationProfile) -> dict[str, Any]:
+def _profile(profile: OptimizationProfile) -> Profile:
     return {
-        name: {bound: [_number(n) for n in getattr(shapes, bound)] for bound in ("min", "opt", "max")}
+        name: {"min": _shape(shapes.min), "opt": _shape(shapes.opt), "max": _shape(shapes.max)}
         for name, shapes in profile.inputs
     }
 
 
-def _number(number: int) -> int | str:
+def _shape(shape: Iterable[int]) -> list[Dimension]:
+    return [_number(number) for number in shape]
+
+
+def _number(number: int) -> Dimension:
     """Return an integer in a form that RFC 8785 allows: a string of digits if it exceeds a double's 53 bits."""
     return number if abs(number) <= _DOUBLE_MAX else str(number)
 
@@ -206,11 +212,11 @@ def _is_number(value: Any) -> bool:
     return type(value) is int
 
 
-def _flatten(definition: dict[str, Any]) -> Iterator[tuple[str, Any]]:
+def _flatten(definition: BuildDefinition) -> Iterator[tuple[str, Any]]:
     for dependency in definition["resolvedDependencies"]:
         yield f"source.{dependency['name']}", dependency["digest"]["sha256"]
-    for section in ("externalParameters", "internalParameters"):
-        for key, value in definition[section].items():
+    for section in (definition["externalParameters"], definition["internalParameters"]):
+        for key, value in section.items():
             if isinstance(value, dict):
                 yield from ((f"{key}.{name}", inner) for name, inner in value.items())
             else:

@@ -12,6 +12,7 @@ from typing import Any, Final, Literal
 
 from c10.corpus.spec import BUILD_OPTIONS
 from c10.host.capabilities import HOST_FACTS
+from c10.proof.form import Profile
 
 Effect = Literal["rebuild", "note"]
 
@@ -92,7 +93,7 @@ def describe(difference: Difference) -> str:
     return f"{subject} {_value(difference.old)} → {_value(difference.new)}{hint}"
 
 
-def profile_words(profile: dict[str, dict[str, list[int | str]]]) -> str:
+def profile_words(profile: Profile) -> str:
     """Put a recorded optimization profile into words: each input with its shape, or its range of shapes."""
     return ", ".join(
         f"{name} {_shape(shapes['opt'])}"

@@ -20,6 +20,7 @@ from c10.errors import RecordError
 from c10.files.digest import HEX_DIGEST, read_regular
 from c10.files.pieces import PieceDigests
 from c10.proof.definition import build_key, refuse_malformed
+from c10.proof.form import BuildDefinition
 from c10.version import __version__
 
 STATEMENT_TYPE: Final = "https://in-toto.io/Statement/v1"
@@ -43,7 +44,7 @@ class BuildRecord:
     """Of the engine's bytes, in hex."""
     size: int
     """Of the engine, in bytes."""
-    definition: dict[str, Any]
+    definition: BuildDefinition
     """The build definition, as ``build_definition`` returns it."""
     build_key: str
     """SHA-256 of the definition, in hex: see ``definition.build_key``."""
