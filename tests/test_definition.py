@@ -16,7 +16,7 @@ from c10.building.build import build_engine
 from c10.building.run import RunState
 from c10.commands import documents
 from c10.corpus.runtimes import RUNTIME_OF, RUNTIMES, RuntimeRow
-from c10.corpus.spec import BUILD_OPTIONS
+from c10.corpus.spec import BUILD_OPTIONS, OptimizationProfile, ShapeRange
 from c10.corpus.target import EngineTarget, engine_target
 from c10.host.capabilities import HOST_FACTS
 from c10.plugin.description import TaskDescription
@@ -266,7 +266,10 @@ def test_a_file_named_twice_is_another_build(tmp_path: Path) -> None:
 
 
 def test_the_definition_has_the_keys_of_its_typed_form(tmp_path: Path) -> None:
-    definition: Any = definition_of(target_with(tmp_path))
+    profiles = (OptimizationProfile.of({"image": ShapeRange.fixed((1, 3, 8, 8))}),)
+    target = target_with(tmp_path)
+    config = replace(target.build_config, profiles=profiles)
+    definition: Any = definition_of(replace(target, build_config=config))
     (profile,) = definition["externalParameters"]["profiles"]
     (dependency,) = definition["resolvedDependencies"]
     parts = {
