@@ -299,6 +299,23 @@ def test_a_request_without_a_host_is_for_this_machine(corpus: Corpus, monkeypatc
     assert corpus.engine("aliked").is_file()
 
 
+def test_without_a_host_this_machine_is_probed_for_each_run(corpus: Corpus, monkeypatch: pytest.MonkeyPatch) -> None:
+    corpus.models = ("aliked",)
+    request = replace(request_of(corpus.write()), host=None)
+    compiler = EngineCompiler(Runtime(write, "rtx"))
+    monkeypatch.setattr("c10.host.tensorrt.probe_tensorrt_rtx", lambda: "1.7.0")
+    seen = []
+    try:
+        for power_mode in ("MAXN", "15W"):  # as nvpmodel sets it between two runs of a service
+            monkeypatch.setattr("c10.host.probe._power_mode", lambda mode=power_mode: mode)
+            corpus.onnx("aliked").write_bytes(onnx_bytes(power_mode))
+            (result,) = compiler.compile_engines_for_corpus(request)
+            seen.append(read_record(Path(f"{result.entry.engine_path}.json")).power_mode)
+    finally:
+        forget_host()
+    assert seen == ["MAXN", "15W"]
+
+
 def test_a_compiler_of_a_configuration_knows_the_host_that_it_was_made_for(
     corpus: Corpus, monkeypatch: pytest.MonkeyPatch
 ) -> None:

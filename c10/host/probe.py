@@ -20,7 +20,7 @@ def probe_host(*, gpu: bool = True, jetpack: str | None = None) -> HostCapabilit
 
     ``gpu=False`` does not query CUDA and TensorRT, for the runtime that needs neither. ``jetpack`` is the JetPack
     version for a container without the release file and dpkg. Raises HostProbeError if it contradicts what was
-    found, or if it is needed and missing.
+    found, or if it is needed and missing. The facts are kept for the process; ``forget_host`` drops them.
     """
     chip = tegra_chip()
     l4t = probe_l4t(tegra=chip is not None)
@@ -38,6 +38,11 @@ def probe_host(*, gpu: bool = True, jetpack: str | None = None) -> HostCapabilit
         power_mode=_power_mode(),
         **facts,  # type: ignore[arg-type] # one dict of text and numbers, keys written above
     )
+
+
+def forget_host() -> None:
+    """Let the next ``probe_host`` look again: a power mode, and with it the number of SMs, may change between runs."""
+    probe_host.cache_clear()
 
 
 def _gpu_facts() -> dict[str, str | int | None]:

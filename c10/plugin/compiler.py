@@ -25,6 +25,7 @@ from c10.corpus.spec import DEFAULT_PRECISION, DEFAULT_WORKSPACE_MB, BackboneSpe
 from c10.corpus.target import EngineTarget
 from c10.errors import C10Error, ConfigError
 from c10.host import HostCapabilities
+from c10.host.probe import forget_host
 from c10.plugin.engines import engine_task
 from c10.plugin.reporter import RunReporter
 from c10.plugin.run_state import SourceChecker
@@ -116,6 +117,7 @@ class EngineCompiler:
         A run that is under way in another thread of this process is waited for. Raises what the runtime raised for
         the first engine that failed, ConfigError, HostProbeError, and C10Error for a run inside a run.
         """
+        forget_host()
         targets = engine_targets(
             request.backbones,
             cache_root=request.cache_root,

@@ -27,7 +27,7 @@ from .project import HOST, SCRATCH, How, Project, Run, Zygote
 MODELS = ("alpha", "beta")
 model = st.sampled_from(MODELS)
 part = st.sampled_from((0, 1, 2))  # engine, sidecar, record
-#: While engine, sidecar and record are written; at three of the syncs; at the renames that publish them; at three closes.
+#: As the three files are written, at three syncs, at the renames that publish the three files, at three closes.
 _CALLS = {"write": (1, 2, 3), "fsync": (1, 2, 8), "rename": (3, 4, 5), "close": (1, 2, 3)}
 DEATHS = tuple(f"die:{call}:{when}" for call, numbers in _CALLS.items() for when in numbers)
 
