@@ -35,6 +35,7 @@ from c10 import (
     SourceError,
     build_engine_compiler,
 )
+from c10.host.probe import forget_host
 from c10.proof.record import read_record
 
 
