@@ -11,6 +11,7 @@ import json
 import sys
 from dataclasses import asdict, dataclass
 from datetime import datetime
+from functools import lru_cache
 from math import isfinite
 from pathlib import Path
 from typing import Any, Final
@@ -30,8 +31,6 @@ _BUILDER_ID: Final = "urn:c10:builder:v1"
 _RECORD_MAX: Final = 4 << 20  # bytes; a typical record has 3 kB
 _SIZE_MAX: Final = (1 << 63) - 1  # bytes, as Linux counts them
 _REBUILD: Final = "`doit engines` will rebuild the engine and write a new record."
-#: The last content and record of each path: making the task and, later, judging its engine parse the same record.
-_PARSED: Final[dict[Path, tuple[bytes, BuildRecord]]] = {}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,18 +114,18 @@ def read_record_bytes(path: Path) -> bytes:
 
 def parse_record(content: bytes, path: Path) -> BuildRecord:
     """Return the record that a statement holds. Raises RecordError."""
-    known = _PARSED.get(path)
-    if known is not None and known[0] == content:
-        return known[1]
     try:
-        if len(content) > _RECORD_MAX:
-            raise ValueError(f"expected at most {_RECORD_MAX} bytes")  # noqa: TRY301 - one way out for all
-        record = _from_statement(json.loads(content))
+        return _parsed(content)
     except (ValueError, KeyError, TypeError, IndexError, AttributeError, OverflowError, RecursionError) as error:
         reason = f"{type(error).__name__}: {error}"[:200]
         raise RecordError(f"{path}: expected a build record, got {reason}", remedy=_REBUILD) from error
-    _PARSED[path] = content, record
-    return record
+
+
+@lru_cache(maxsize=4096)  # making the task and, later, judging its engine parse the same record
+def _parsed(content: bytes) -> BuildRecord:
+    if len(content) > _RECORD_MAX:
+        raise ValueError(f"expected at most {_RECORD_MAX} bytes")
+    return _from_statement(json.loads(content))
 
 
 def _from_statement(statement: dict[str, Any]) -> BuildRecord:
