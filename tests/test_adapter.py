@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from harness import HOST
 from scripted_runtime import Runtime, write
 
-from c10 import BuildConfig
+from c10 import BuildConfig, HostCapabilities
 from c10.conversion.report import NetworkReport
 from c10.files.pieces import PIECE, PieceDigests
+from c10.runtimes import isolated
 from c10.runtimes.adapter import Compiled, compiled, prepared, stated_kind
+from c10.runtimes.messages import CompileJob
 
 UNCHANGED = NetworkReport(types_from="injected runtime")
 CONVERTED = NetworkReport(types_from="conversion", share=1.0)
@@ -44,6 +48,27 @@ def test_a_runtime_may_prepare_another_one_for_an_engine(tmp_path: Path) -> None
 
     assert prepared(Asking(write), tmp_path, 3) is other
     assert asked == [(tmp_path, 3)]
+
+
+def test_a_builtin_runtime_keeps_lock_and_timing_cache_wherever_it_compiles(monkeypatch: pytest.MonkeyPatch) -> None:
+    jobs: list[tuple[CompileJob, tuple[int, ...]]] = []
+
+    class Child:
+        def __init__(self, job: CompileJob, progress: object, inherit: tuple[int, ...]) -> None:
+            del progress
+            jobs.append((job, inherit))
+
+        def result(self) -> None:
+            """Compile nothing."""
+
+    monkeypatch.setattr(isolated, "_Child", Child)
+    runtime = isolated.IsolatedRuntime("trt", replace(HostCapabilities(**HOST), trt_version="10.3.0.26"))
+    output = Path("/cache/.x.engine.0123456789abcdef.tmp/x.engine")
+    prepared(runtime, Path("/cache/x.engine"), 7).compile_engine(Path("m.onnx"), BuildConfig(precision="fp16"), output)
+    ((job, inherit),) = jobs
+    assert (job.output_path, inherit) == (output, (7,))
+    assert job.timing_cache_path is not None
+    assert job.timing_cache_path.parent == Path("/cache/.timing")
 
 
 @pytest.mark.parametrize(

@@ -24,7 +24,7 @@ _READING: Final = {
 }
 
 
-def to_write(error: OSError, otherwise: str = "Nothing was published; what was at that path is untouched.") -> str:
+def to_write(error: OSError, otherwise: str = "What was at that path is untouched.") -> str:
     """Return the remedy for a file of the cache that could not be written; ``otherwise`` for an unlisted error."""
     return _WRITING.get(error.errno or 0, otherwise)
 
