@@ -50,7 +50,7 @@ class IsolatedRuntime:
         inherit: tuple[int, ...] = (),
         cache_root: Path | None = None,
     ) -> None:
-        """``inherit``: file descriptors that the child keeps open. ``cache_root``: None for ``output_path``'s folder."""
+        """``inherit``: file descriptors that the child keeps open. ``cache_root``: None for that of ``output_path``."""
         self.kind: RuntimeKind = kind
         self.host = host
         self._inherit = inherit
