@@ -134,6 +134,8 @@ def test_where_nothing_can_be_written_the_older_pair_stays(tmp_path: Path) -> No
     Sha256Sidecar.write_atomic_and_sidecar(engine, b"old")
     Sha256Sidecar.path(engine).unlink()
     Sha256Sidecar.path(engine).mkdir()  # nothing can be renamed over it
-    with pytest.raises(PublishError, match=r"expected to publish the file, got Is a directory\nNothing was"):
+    with pytest.raises(
+        PublishError, match=r"expected to publish the file, got Is a directory\nWhat was at that path is untouched"
+    ):
         Sha256Sidecar.write_atomic_and_sidecar(engine, b"new")
     assert sorted(path.name for path in tmp_path.iterdir()) == [NAME, f"{NAME}.sha256"]  # no temporary file
