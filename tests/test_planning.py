@@ -10,6 +10,7 @@ import pytest
 
 from c10.building.planning import PlannedEngine, _is_unstated, _with_known_facts, blocked_lines, build_command
 from c10.errors import Reason
+from c10.files.naming import EnginePaths
 from c10.host import HostCapabilities
 from c10.proof.facts import Difference
 from c10.proof.verdict import Proof, Refusal
@@ -22,7 +23,7 @@ WORKSPACE = Difference("workspace_mb", 4096, 512)
 
 
 def planned(tmp_path: Path, verdict: Proof | Refusal, **about: Any) -> PlannedEngine:
-    target: Any = SimpleNamespace(record_path=tmp_path / "m.engine.json")
+    target: Any = SimpleNamespace(paths=EnginePaths.of(tmp_path / "m.engine"))
     return PlannedEngine(target=target, verdict=verdict, **about)
 
 
@@ -62,7 +63,7 @@ def test_why_an_engine_is_missing(tmp_path: Path, changes: tuple[Difference, ...
 
 def test_an_engine_whose_record_is_left_is_gone_and_not_new(tmp_path: Path) -> None:
     engine = planned(tmp_path, refusal("missing"), changes=(NEWER,))
-    engine.target.record_path.write_bytes(b"{}")
+    engine.target.paths.record.write_bytes(b"{}")
     assert engine.why == "the engine is gone, only files beside it are left"
 
 
