@@ -21,6 +21,8 @@ import c10
 ROOT = Path(c10.__file__).parent
 COMPILERS = {"tensorrt", "tensorrt_rtx"}
 ONNX = {"onnx", "numpy"}
+#: What runs a network to compare it with another.
+EVALUATORS = {"onnxruntime"}
 
 #: Who knows doit. Nothing else does, and nothing else imports one of these.
 DOIT_LAYER = {"c10.tasks", "c10.plugin", "c10.image.task", "c10.commands"}
@@ -131,10 +133,13 @@ def test_only_the_doit_layer_knows_doit(module: str) -> None:
 
 @pytest.mark.parametrize("module", SOURCES)
 def test_only_the_runtime_layer_imports_a_compiler_and_only_lazily(module: str) -> None:
-    imported = [i for i in imports_of(module) if not i.typing and i.module.partition(".")[0] in COMPILERS | ONNX]
+    known = COMPILERS | ONNX | EVALUATORS
+    imported = [i for i in imports_of(module) if not i.typing and i.module.partition(".")[0] in known]
     compilers = [i for i in imported if i.module.partition(".")[0] in COMPILERS]
     assert not compilers or is_in(module, CHILD)
-    assert not imported or is_in(module, CHILD) or is_in(module, {"c10.conversion"})
+    assert not imported or is_in(module, CHILD) or is_in(module, {"c10.conversion", "c10.measurement"})
+    evaluators = [i for i in imported if i.module.partition(".")[0] in EVALUATORS]
+    assert not evaluators or is_in(module, {"c10.measurement"})
     assert all(i.lazy for i in imported)
     if not is_in(module, CHILD):  # nor by name
         calls = [node for node in ast.walk(tree_of(module)) if isinstance(node, ast.Call)]

@@ -23,7 +23,7 @@ def rewrite(model: Model, plan: Plan) -> None:
     rewriting.change_nodes()
     rewriting.change_outputs()
     rewriting.add_casts()
-    _name_nodes_apart(model.proto.graph)
+    name_nodes_apart(model.proto.graph)
 
 
 class _Rewriting:
@@ -153,8 +153,12 @@ class _Rewriting:
         return uses
 
 
-def _name_nodes_apart(graph: onnx.GraphProto) -> None:
-    """Number nodes that share a name: ONNX Runtime rejects duplicates, and TensorRT's messages name nodes."""
+def name_nodes_apart(graph: onnx.GraphProto) -> bool:
+    """Number nodes that share a name, and return whether there were any.
+
+    ONNX Runtime rejects duplicates, and TensorRT's messages name nodes.
+    """
+    renamed = False
     used: set[str] = set()
     numbers: Counter[str] = Counter()
     for inner in graphs_of(graph):
@@ -163,7 +167,9 @@ def _name_nodes_apart(graph: onnx.GraphProto) -> None:
             while node.name and node.name in used:
                 numbers[name] += 1
                 node.name = f"{name}__{numbers[name] + 1}"
+                renamed = True
             used.add(node.name)
+    return renamed
 
 
 def _replace_nodes(graph: onnx.GraphProto, nodes: list[onnx.NodeProto]) -> None:

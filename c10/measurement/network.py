@@ -1,0 +1,101 @@
+"""Running a network on ONNX Runtime's CPU provider."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from c10.conversion.model import Model
+from c10.conversion.storage import EMBEDDED_MAX, to_bytes, to_bytes_and_data, weight_bytes
+from c10.files.onnx_files import external_data_files
+from c10.measurement.report import NotMeasuredError
+
+if TYPE_CHECKING:
+    import numpy as np
+
+#: Of ONNX Runtime's log: nothing. What stops it is raised.
+_FATAL: Final = 4
+#: As ONNX Runtime names it.
+_FP32: Final = "tensor(float)"
+
+
+class Network:
+    """A network that can be run; of fp32 where it was of 16 bits."""
+
+    def __init__(self, source: Path | bytes, *, threads: int, what: str) -> None:
+        """Load a model from its file or its bytes. ``threads``: 0 for one a core. ``what``: the network in words.
+
+        Raises NotMeasuredError if ONNX Runtime cannot load it.
+        """
+        import onnxruntime as ort
+
+        options = ort.SessionOptions()
+        options.intra_op_num_threads = threads
+        options.log_severity_level = _FATAL
+        self._what = what
+        try:
+            model = source if isinstance(source, bytes) else str(source)
+            self._session = ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+        except Exception as error:
+            raise NotMeasuredError(f"ONNX Runtime cannot load {what}: {_line(error)}") from error
+        self._fp32 = {value.name for value in self._session.get_inputs() if value.type == _FP32}
+        self.output_names = tuple(value.name for value in self._session.get_outputs())
+
+    def run(self, feeds: Mapping[str, np.ndarray[Any, Any]]) -> list[Any]:
+        """Return the outputs, in order; inputs that are fp32 here may be given in 16 bits.
+
+        Raises NotMeasuredError if ONNX Runtime cannot run the network.
+        """
+        import numpy as np
+
+        given = {name: array.astype(np.float32) if name in self._fp32 else array for name, array in feeds.items()}
+        try:
+            return list(self._session.run(None, given))
+        except MemoryError:
+            raise
+        except Exception as error:
+            raise NotMeasuredError(f"ONNX Runtime cannot run {self._what}: {_line(error)}") from error
+
+
+def source_of(model: Model, folder: Path) -> Path | bytes:
+    """Return a model's bytes or, if its weights do not fit into one message, the file in ``folder`` that holds it."""
+    if weight_bytes(model) <= EMBEDDED_MAX:
+        return to_bytes(model)
+    with (folder / "weights").open("wb") as data:
+        content = to_bytes_and_data(model, data, "weights")
+    (folder / "model.onnx").write_bytes(content)
+    return folder / "model.onnx"
+
+
+def has_links(onnx_path: Path) -> bool:
+    """Whether a model, or a file with its weights, is a symbolic link: ONNX Runtime refuses weights that are one."""
+    files = (onnx_path, *(onnx_path.parent / name for name in external_data_files(onnx_path)))
+    return any(path.resolve() != path.parent.resolve() / path.name for path in files)
+
+
+def refuse_without_rounding(threads: int) -> None:
+    """Raise NotMeasuredError if this ONNX Runtime leaves out what ``emulation`` rounds by."""
+    import numpy as np
+    from onnx import TensorProto, helper
+
+    for half, values, rounded in (
+        (TensorProto.FLOAT16, [1 + 2**-12, 65519, 65520, 1e-8], [1, 65504, np.inf, 0]),
+        (TensorProto.BFLOAT16, [1 + 2**-9, 65520, 3.4e38, 1e-8], [1, 65536, np.inf, 1.0011717677116394e-08]),
+    ):
+        nodes = [
+            helper.make_node("Mul", ["x", "one"], ["exact"]),
+            helper.make_node("Cast", ["exact"], ["half"], to=half),
+            helper.make_node("Cast", ["half"], ["back"], to=TensorProto.FLOAT),
+            helper.make_node("Mul", ["back", "one"], ["y"]),
+        ]
+        x, y = (helper.make_tensor_value_info(name, TensorProto.FLOAT, [4]) for name in "xy")
+        graph = helper.make_graph(nodes, "rounding", [x], [y], [helper.make_tensor("one", TensorProto.FLOAT, [], [1])])
+        proto = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8)
+        network = Network(proto.SerializeToString(), threads=threads, what="a network of two casts")
+        if not np.array_equal(network.run({"x": np.array(values, np.float32)})[0], np.array(rounded, np.float32)):
+            raise NotMeasuredError("this ONNX Runtime leaves out the rounding to 16 bits")
+
+
+def _line(error: Exception) -> str:
+    return " ".join(str(error).split())[:300] or type(error).__name__
