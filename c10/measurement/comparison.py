@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 _RANGE_MIN: Final = 3
 #: Significant digits of the numbers of a report.
 _DIGITS: Final = 6
+_LARGEST: Final = sys.float_info.max
 
 
 class Comparison:
@@ -101,8 +102,8 @@ def _tensors(name: str, a: Any, b: Any) -> Iterator[tuple[str, Any, Any]]:
         return
     left, right = (value if isinstance(value, list) else [] for value in (a, b))
     for index in range(max(len(left), len(right))):
-        pair = (side[index] if index < len(side) else None for side in (left, right))
-        yield f"{name}[{index}]", *pair
+        one, other = (side[index] if index < len(side) else None for side in (left, right))
+        yield f"{name}[{index}]", one, other
 
 
 def _numbers(expected: Any, found: Any) -> tuple[np.ndarray[Any, Any] | None, np.ndarray[Any, Any] | None]:
@@ -133,6 +134,5 @@ def _cosine(a: np.ndarray[Any, Any], b: np.ndarray[Any, Any]) -> float | None:
 
 
 def _finite(number: float) -> float:
-    return (
-        float(f"{min(number, sys.float_info.max):.{_DIGITS}g}") if number < sys.float_info.max else sys.float_info.max
-    )
+    """Return a number in the digits of a report; JSON has no infinity."""
+    return float(f"{number:.{_DIGITS}g}") if number < _LARGEST else _LARGEST

@@ -1,9 +1,9 @@
 """A network of 16 bits as one of fp32 that rounds, so that a processor without 16-bit arithmetic computes its values.
 
 ONNX Runtime's CPU provider computes most of fp16 in fp32 and leaves out the rounding in between, and has few operators
-of bf16. So every value of 16 bits becomes fp32 here, and behind each node that computes one stand two casts: to 16 bits,
-to the nearest and ties to even, overflow to infinity; and back. ONNX Runtime drops pairs of casts that it added itself
-and keeps those of the model (tests/measurement/test_emulation.py, and ``network.refuse_without_rounding``).
+of bf16. So every value of 16 bits becomes fp32 here, and behind each node that computes one stand two casts, to 16 bits
+(to the nearest, ties to even, overflow to infinity) and back. ONNX Runtime drops pairs of casts that it added itself and
+keeps those of the model: tests/measurement/test_emulation.py shows it, ``network.refuse_without_rounding`` asks again.
 
 Within a node the arithmetic is fp32's. Tensor cores accumulate in fp32 too; the state of an LSTM, GRU or RNN does not
 leave its node and is not rounded.
@@ -41,7 +41,7 @@ def emulate(model: Model) -> None:
 
 
 class _Emulation:
-    """One model under change. What has 16 bits from the start keeps them under a new name, and is cast to the old one."""
+    """One model under change. What has 16 bits from the start keeps them under a new name; a cast makes the old one."""
 
     def __init__(self, proto: onnx.ModelProto, types: Types) -> None:
         from onnx import TensorProto

@@ -89,10 +89,8 @@ def within_a_profile(
     fault = None
     for profile in profiles:
         ranges = dict(profile.inputs)
-        named = (value for value in inputs if value.name in ranges)
-        fault = next(
-            (found for value in named if (found := _outside(value, feeds[value.name], ranges[value.name]))), None
-        )
+        faults = (_outside(value, feeds[value.name], ranges[value.name]) for value in inputs if value.name in ranges)
+        fault = next(filter(None, faults), None)
         if fault is None:
             return None
     return fault

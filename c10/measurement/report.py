@@ -53,8 +53,15 @@ class OutputDeviation:
         return cls(
             name=_text(values["name"]),
             cosine=None if cosine is None else _number(cosine, least=-1.0),
-            **{name: _number(values[name]) for name in ("largest", "range", "part")},
-            **{name: _count(values[name]) for name in ("values", "nan", "infinite", "lost", "gained", "shapes")},
+            largest=_number(values["largest"]),
+            range=_number(values["range"]),
+            part=_number(values["part"]),
+            values=_count(values["values"]),
+            nan=_count(values["nan"]),
+            infinite=_count(values["infinite"]),
+            lost=_count(values["lost"]),
+            gained=_count(values["gained"]),
+            shapes=_count(values["shapes"]),
         )
 
     def faults(self) -> Iterator[str]:
@@ -62,9 +69,9 @@ class OutputDeviation:
         if self.shapes:
             yield f"output {self.name}: another type or shape than the original's for {self.shapes} inputs"
         if self.lost:
-            yield f"output {self.name}: {self.lost} of {self.values} values are NaN or infinite, and not in the original"
+            yield f"output {self.name}: {self.lost} of {self.values} values were finite and are NaN or infinite now"
         if self.gained:
-            yield f"output {self.name}: {self.gained} of {self.values} values are NaN or infinite in the original alone"
+            yield f"output {self.name}: {self.gained} of {self.values} values were NaN or infinite and are not the same now"
 
     def beyond(self, part: float) -> Iterator[str]:
         """Yield a sentence if the deviation is more than ``part`` of the range."""

@@ -90,8 +90,8 @@ def _checked(
             raise _misfit(path, name, f"one of the model's inputs ({', '.join(wanted)})", "a name that is none")
         if fault := fault_of(wanted[name], array):
             raise _misfit(path, name, *fault)
-    if fault := within_a_profile(inputs, feeds, profiles):
-        raise _misfit(path, *fault)
+    if outside := within_a_profile(inputs, feeds, profiles):
+        raise _misfit(path, *outside)
     return feeds
 
 
