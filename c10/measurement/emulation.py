@@ -2,8 +2,8 @@
 
 ONNX Runtime's CPU provider computes most of fp16 in fp32 and leaves out the rounding in between, and has few operators
 of bf16. So every value of 16 bits becomes fp32 here, and behind each node that computes one stand two casts, to 16 bits
-(to the nearest, ties to even, overflow to infinity) and back. ONNX Runtime drops pairs of casts that it added itself and
-keeps those of the model: tests/measurement/test_emulation.py shows it, ``network.refuse_without_rounding`` asks again.
+(to the nearest, ties to even, overflow to infinity) and back. ONNX Runtime drops pairs of casts that it added itself
+and keeps those of the model: tests/measurement/test_emulation.py shows it, ``refuse_without_rounding`` asks again.
 
 Within a node the arithmetic is fp32's. Tensor cores accumulate in fp32 too; the state of an LSTM, GRU or RNN does not
 leave its node and is not rounded.

@@ -71,7 +71,7 @@ class OutputDeviation:
         if self.lost:
             yield f"output {self.name}: {self.lost} of {self.values} values were finite and are NaN or infinite now"
         if self.gained:
-            yield f"output {self.name}: {self.gained} of {self.values} values were NaN or infinite and are not the same now"
+            yield f"output {self.name}: {self.gained} of {self.values} values were NaN or infinite and are others now"
 
     def beyond(self, part: float) -> Iterator[str]:
         """Yield a sentence if the deviation is more than ``part`` of the range."""
