@@ -103,10 +103,10 @@ def _arrays(path: Path, content: bytes) -> Feeds:
     import numpy as np
 
     try:
-        with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
-            if not isinstance(arrays, np.lib.npyio.NpzFile):
-                raise SourceError(f"{path}: expected an .npz file of numpy, got a single array", remedy=_FORM)
-            return {name: arrays[name] for name in arrays.files}
+        arrays = np.load(io.BytesIO(content), allow_pickle=False)
+        if isinstance(arrays, np.ndarray):
+            raise SourceError(f"{path}: expected an .npz file of numpy, got a single array", remedy=_FORM)
+        return {name: arrays[name] for name in arrays.files}
     except (ValueError, OSError, EOFError, zipfile.BadZipFile, NotImplementedError) as error:
         raise SourceError(
             f"{path}: expected an .npz file of numpy, got one that fails: {error}", remedy=_FORM

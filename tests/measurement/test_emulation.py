@@ -65,9 +65,7 @@ def test_values_are_rounded_and_overflow_as_numpy_does_it(half: str, tmp_path: P
 
 
 @pytest.mark.parametrize("half", HALVES)
-def test_a_network_without_the_rounding_is_caught(
-    half: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_network_without_the_rounding_is_caught(half: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(_Emulation, "_rounds", lambda *_: False)
     with pytest.raises(AssertionError):
         test_values_are_rounded_and_overflow_as_numpy_does_it(half, tmp_path)
@@ -168,5 +166,3 @@ def test_a_runtime_that_leaves_out_the_rounding_is_refused(monkeypatch: pytest.M
     monkeypatch.setattr(helper, "make_node", without_casts)
     with pytest.raises(NotMeasuredError, match="leaves out the rounding"):
         refuse_without_rounding(threads=1)
-
-
