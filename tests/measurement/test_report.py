@@ -29,7 +29,7 @@ REPORT = MeasurementReport(
     samples_sha256="ab" * 32,
     inputs=3,
     outputs=(GOOD,),
-    library="onnxruntime 1",
+    library="ort",
 )
 
 

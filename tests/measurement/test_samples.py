@@ -52,7 +52,7 @@ def test_the_digest_follows_names_and_contents_and_nothing_else(tmp_path: Path) 
 
 @pytest.mark.parametrize("pattern", ["", "/tmp/*.npz", "nothing/*.npz"])  # noqa: S108
 def test_a_pattern_that_finds_nothing_is_refused(tmp_path: Path, pattern: str) -> None:
-    with pytest.raises(ConfigError, match="check.inputs: expected"):
+    with pytest.raises(ConfigError, match=r"check\.inputs: expected"):
         find_samples(tmp_path, pattern)
 
 
@@ -124,7 +124,7 @@ def test_nothing_is_unpickled(tmp_path: Path) -> None:
             return os.mkdir, (str(tmp_path / "evil"),)
 
     np.savez(tmp_path / "a.npz", **{**FITS, "x": np.array([Evil()], object)})
-    with pytest.raises(SourceError, match="expected an .npz file of numpy"):
+    with pytest.raises(SourceError, match=r"expected an \.npz file of numpy"):
         read(tmp_path)
     assert not (tmp_path / "evil").exists()
 
