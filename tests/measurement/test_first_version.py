@@ -46,8 +46,8 @@ def test_each_file_is_in_the_table() -> None:
 def test_what_was_wrong_in_silence_misses_the_tolerance(
     name: str,
     words: str,
-    synthetic: bool,
-    tmp_path: Path,  # noqa: FBT001 - a column
+    synthetic: bool,  # noqa: FBT001 - a column
+    tmp_path: Path,
 ) -> None:
     case = CASES[name]
     report = measured(tmp_path, case.build(), first_version(name), case.feeds)
