@@ -9,8 +9,9 @@ the model leaves it open, and says what they are filled with; floats are normal 
     sampling_rate = { shape = [], value = 16000 }
     audio = { shape = [1, 16000], file = "audio.npy" }
 
-TensorRT-RTX builds each file by hand, without c10, in a process of its own. "deviation" is the largest difference from
-the original over the output's range, on ONNX Runtime, every value of 16 bits rounded to it: CPUs compute them in fp32.
+TensorRT-RTX builds each file by hand, without c10, in a process of its own. The deviations are those that c10 measures,
+as part of the range of the worst output: on the inputs above, and on the synthetic ones that c10 makes of their shapes.
+"not finite" counts the values of all outputs that were finite in the original.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
+from dataclasses import replace
 from itertools import pairwise
 from math import prod
 from pathlib import Path
@@ -30,11 +32,15 @@ from typing import Any
 
 import numpy as np
 import onnx
-import onnxruntime as ort  # type: ignore[import-untyped]
-from onnx import TensorProto, helper, numpy_helper
+from onnx import TensorProto, helper
 
 from c10.conversion import convert_network
-from c10.conversion.model import bodies_of, graphs_of, tensors_of
+from c10.conversion.model import graphs_of, tensors_of
+from c10.corpus.spec import OptimizationProfile, ShapeRange
+from c10.measurement.isolated import measure as deviations
+from c10.measurement.job import MeasurementJob
+from c10.measurement.report import MeasurementReport
+from c10.measurement.samples import find_samples
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -42,8 +48,9 @@ else:
     import tomli as tomllib
 
 Inputs = dict[str, dict[str, Any]]
-HALF = {TensorProto.FLOAT16, TensorProto.BFLOAT16}
-HEAD = "model | nodes | weights MB | in half | convert s | built in fp32 | built in {} | deviation | what stays fp32"
+HEAD = (
+    "model | nodes | weights MB | in half | convert s | built in fp32 | built in {} | deviation | synthetic | what stays fp32"
+)
 ROUNDS, NOT_KNOWN = 3, "–"
 
 
@@ -92,11 +99,8 @@ def measure(path: Path, given: dict[str, Any], precision: Any, cells: list[str])
         errors = {"fp32": built(path, inputs), precision: built(output, inputs)}
         cells += ["no" if error else "yes" for error in errors.values()]
         notes = [f"{'' if errors['fp32'] else 'FAILED: '}{kind}: {error}" for kind, error in errors.items() if error]
-        try:
-            cells += [deviation(run(proto, inputs), run(rounded(onnx.load(output)), inputs)), kept]
-        except Exception as error:  # noqa: BLE001  # ONNX Runtime's errors share no base
-            cells += [NOT_KNOWN, kept]
-            notes.append(f"ONNX Runtime: {type(error).__name__}: {error}")
+        job = MeasurementJob(onnx_path=path, converted_path=output, precision=precision)
+        cells += [*deviation(job, inputs), kept]
     return notes
 
 
@@ -122,49 +126,22 @@ def fill(said: dict[str, Any]) -> Any:
     return np.asarray(filling).astype(kind)
 
 
-def deviation(expected: list[Any], found: list[Any]) -> str:
-    """Return that of the worst output."""
-    worst = 0.0
-    for a, b in ((np.asarray(x, np.float64), np.asarray(y, np.float64)) for x, y in zip(expected, found, strict=True)):
-        scale = np.ptp(a) if a.size > 2 else np.abs(a).max(initial=0)  # the range of one or two values says nothing
-        worst = np.maximum(worst, np.abs(a - b).max(initial=0) / (scale or 1))
-    return f"{worst:.5f}" if np.isfinite(worst) else "not finite"
+def deviation(job: MeasurementJob, inputs: Inputs) -> list[str]:
+    """Return that of the worst output on these inputs, and on synthetic ones of their shapes."""
+    folder = job.converted_path.parent
+    np.savez(folder / "sample.npz", **{name: fill(said) for name, said in inputs.items()})
+    given = {name: tuple(said["shape"]) or (int(fill(said)),) for name, said in inputs.items()}
+    profile = OptimizationProfile.of({name: ShapeRange.fixed(shape) for name, shape in given.items() if shape})
+    jobs = replace(job, samples=find_samples(folder, "*.npz")), replace(job, profiles=(profile,))
+    return [words_of(deviations(job)) for job in jobs]
 
 
-def run(proto: onnx.ModelProto, inputs: Inputs) -> list[Any]:
-    """Run a model as it stands, without ONNX Runtime's optimizations."""
-    options = ort.SessionOptions()
-    options.graph_optimization_level, options.log_severity_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL, 4
-    session = ort.InferenceSession(proto.SerializeToString(), options, ["CPUExecutionProvider"])
-    fp32 = {value.name for value in session.get_inputs() if value.type == "tensor(float)"}  # `rounded` widens inputs
-    feeds = {name: fill(said) for name, said in inputs.items()}
-    return list(session.run(None, {name: x.astype(np.float32) if name in fp32 else x for name, x in feeds.items()}))
-
-
-def rounded(proto: onnx.ModelProto) -> onnx.ModelProto:
-    """Return a model of fp32 that rounds to 16 bits what the given one, of unique names, computes in 16 bits."""
-    proto = onnx.shape_inference.infer_shapes(proto)
-    graphs = list(graphs_of(proto.graph))
-    values = [value for graph in graphs for value in (*graph.value_info, *graph.input, *graph.output)]
-    types = {v.name: v.type.tensor_type.elem_type for v in values if v.type.tensor_type.elem_type in HALF}
-    for value in (value for value in values if value.name in types):
-        value.type.tensor_type.elem_type = TensorProto.FLOAT
-    for graph in reversed(graphs):  # what is inside first: a list of nodes that is set is a copy
-        made = []
-        for node in graph.node:
-            for attribute in (a for a in node.attribute if a.name in {"to", "dtype"} and a.i in HALF):
-                attribute.i = TensorProto.FLOAT
-            made.append(node)
-            for index, name in enumerate(node.output):
-                if name in types and not any(bodies_of(node)):
-                    node.output[index] = f"{name} exact"
-                    made.append(helper.make_node("Cast", [f"{name} exact"], [f"{name} half"], to=types[name]))
-                    made.append(helper.make_node("Cast", [f"{name} half"], [name], to=TensorProto.FLOAT))
-        del graph.node[:]
-        graph.node.extend(made)
-    for tensor in (tensor for tensor in tensors_of(proto) if tensor.data_type in HALF):
-        tensor.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(tensor).astype(np.float32), tensor.name))
-    return proto
+def words_of(report: MeasurementReport) -> str:
+    """Return the worst part of a range, or why there is none."""
+    if not report.measured:
+        return report.not_measured
+    lost = sum(output.lost + output.gained for output in report.outputs)
+    return f"{lost} not finite" if lost else f"{max(output.part for output in report.outputs):.5f}"
 
 
 def built(path: Path, inputs: Inputs) -> str:
