@@ -48,9 +48,7 @@ else:
     import tomli as tomllib
 
 Inputs = dict[str, dict[str, Any]]
-HEAD = (
-    "model | nodes | weights MB | in half | convert s | built in fp32 | built in {} | deviation | synthetic | what stays fp32"
-)
+HEAD = "model | nodes | weights MB | in half | convert s | fp32 builds | {} builds | deviation | synthetic | stays fp32"
 ROUNDS, NOT_KNOWN = 3, "–"
 
 

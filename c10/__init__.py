@@ -14,7 +14,6 @@ from c10.version import __version__
 _HOMES = {
     "c10.building.planning": ("PlannedEngine", "plan_corpus"),
     "c10.building.sign": ("sign_engine",),
-    "c10.conversion.convert": ("convert_network",),
     "c10.conversion.report": ("KeptNodes", "NetworkReport"),
     "c10.conversion.result": ("ConversionResult", "KeptNode"),
     "c10.corpus.config": ("BackboneConfig", "C10ProvisioningConfig", "ImageConfig", "build_backbone_specs"),
@@ -66,6 +65,7 @@ _HOMES = {
         "EngineCompiler",
         "build_engine_compiler",
     ),
+    "c10.measurement.convert": ("convert_network",),
     "c10.proof.load": ("load_engine",),
     "c10.proof.record": ("BuildRecord", "read_record"),
     "c10.runtimes.protocol": (

@@ -1,7 +1,6 @@
 from c10.building.planning import PlannedEngine as PlannedEngine
 from c10.building.planning import plan_corpus as plan_corpus
 from c10.building.sign import sign_engine as sign_engine
-from c10.conversion.convert import convert_network as convert_network
 from c10.conversion.report import KeptNodes as KeptNodes
 from c10.conversion.report import NetworkReport as NetworkReport
 from c10.conversion.result import ConversionResult as ConversionResult
@@ -49,6 +48,7 @@ from c10.files.naming import EngineName as EngineName
 from c10.files.sidecar import Sha256Sidecar as Sha256Sidecar
 from c10.host import HostCapabilities as HostCapabilities
 from c10.host import probe_host as probe_host
+from c10.measurement.convert import convert_network as convert_network
 from c10.plugin.compiler import EngineCompiler as EngineCompiler
 from c10.plugin.compiler import EngineCompileRequest as EngineCompileRequest
 from c10.plugin.compiler import EngineCompileResult as EngineCompileResult

@@ -1,8 +1,8 @@
-"""`convert_network` writes the ONNX that a build would give to a strongly typed TensorRT."""
+"""The conversion of a file, and of a model in memory; `c10.convert_network` adds the user's samples to it."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,20 +13,23 @@ from c10.errors import ConfigError, EngineBuildError
 if TYPE_CHECKING:
     from c10.conversion.model import Model
 
+#: Returns the largest magnitude of values of a flattened model, by name, on inputs that it knows.
+Observe = Callable[["Model"], Mapping[str, float]]
+
 
 def convert_network(
-    onnx_path: str | Path, output_path: str | Path, *, precision: HalfPrecision, keep_fp32: Sequence[str] = ()
+    onnx_path: str | Path,
+    output_path: str | Path,
+    *,
+    precision: HalfPrecision,
+    keep_fp32: Sequence[str] = (),
+    observe: Observe | None = None,
 ) -> ConversionResult:
     """Write the network of ``onnx_path`` in ``precision`` to ``output_path``, as a build would give it to TensorRT.
 
-    Inputs and outputs keep their names and types. Values that do not fit into ``precision`` stay fp32, and so do the
-    nodes that ``keep_fp32`` names by operator type or by a pattern of their name (as in `fnmatch`). Values of other
-    types do not change. ``output_path`` is replaced atomically, even if nothing is converted; weights of more than
-    1 GiB go to ``<output_path>.data`` beside it. Needs the package onnx.
-
-    Raises SourceError if the file cannot be read, EngineBuildError if it is not ONNX or if the conversion made a valid
-    model invalid, PublishError if the result cannot be written, and ConfigError for an unknown precision and for an
-    entry of ``keep_fp32`` that matches no node.
+    As `c10.convert_network` does it, but for the samples: ``observe`` is asked how large the network's values are, if
+    it is converted to fp16, and what is beyond fp16's range stays fp32 too. Raises what that function raises for files,
+    precision and ``keep_fp32``, and what ``observe`` raises.
     """
     from c10.conversion.check import problem_of
     from c10.conversion.flatten import flatten
@@ -44,7 +47,8 @@ def convert_network(
     result = ConversionResult(converted=False, weight_share=0.0)
     if precision_of(model).of == "fp32":
         problem = problem_of(model)
-        result = convert(model, precision, keep_fp32, where=onnx_path)
+        largest = observe(model) if observe and precision == "fp16" else None
+        result = convert(model, precision, keep_fp32, where=onnx_path, largest=largest)
         if not problem:
             refuse_invalid(model, onnx_path, f"conversion to {precision}")
     if not result.converted:
@@ -53,8 +57,15 @@ def convert_network(
     return result
 
 
-def convert(model: Model, precision: HalfPrecision, keep_fp32: Sequence[str], *, where: Path) -> ConversionResult:
-    """Convert a flattened fp32 model in place; return what was converted.
+def convert(
+    model: Model,
+    precision: HalfPrecision,
+    keep_fp32: Sequence[str],
+    *,
+    where: Path,
+    largest: Mapping[str, float] | None = None,
+) -> ConversionResult:
+    """Convert a flattened fp32 model in place; return what was converted. ``largest``: as for `make_plan`.
 
     ``where``: the path of the model, for messages. Raises ConfigError if an entry of ``keep_fp32`` matches no node.
     """
@@ -63,7 +74,7 @@ def convert(model: Model, precision: HalfPrecision, keep_fp32: Sequence[str], *,
     from c10.conversion.rewrite import rewrite
 
     raise_opset(model, precision)
-    plan = make_plan(model, precision, keep_fp32)
+    plan = make_plan(model, precision, keep_fp32, largest)
     if strangers := unmatched(plan.steps, keep_fp32):
         raise ConfigError(
             f"{where}: keep_fp32: expected operator types and node names of this network, got {', '.join(strangers)}",

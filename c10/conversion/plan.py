@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from math import prod
@@ -74,10 +74,16 @@ class Plan:
         return tuple(KeptNode(step.node.name, step.operator, step.reason) for step in self.steps if step.reason)
 
 
-def make_plan(model: Model, precision: HalfPrecision, keep_fp32: Collection[str] = ()) -> Plan:
+def make_plan(
+    model: Model,
+    precision: HalfPrecision,
+    keep_fp32: Collection[str] = (),
+    largest: Mapping[str, float] | None = None,
+) -> Plan:
     """Return the decision about every node of a flattened model.
 
     ``keep_fp32``: operator types and patterns of node names (as in `fnmatch`); nodes that match stay fp32.
+    ``largest``: the largest magnitude that each fp32 value had on samples; nodes whose values fp16 cannot hold stay fp32.
     """
     from onnx import TensorProto
 
@@ -92,6 +98,7 @@ def make_plan(model: Model, precision: HalfPrecision, keep_fp32: Collection[str]
         if pattern := next((p for p in keep_fp32 if matches(step, p)), ""):
             step.keep(f"keep_fp32 names it: {pattern}")
         step.keep(_policy_reason(step, precision))
+        step.keep(_range_reason(step, precision, largest or {}))
     keep_unheld(sequence, constants, types, shapes)
     for step in steps:
         _decide(step, SCHEMA_TYPES[precision])
@@ -121,6 +128,12 @@ def _policy_reason(step: Step, precision: HalfPrecision) -> str:
     if stashes and step.integer(policy.STASH_TYPE, TensorProto.FLOAT) == TensorProto.FLOAT:
         return ""
     return row.reason
+
+
+def _range_reason(step: Step, precision: HalfPrecision, largest: Mapping[str, float]) -> str:
+    """Return why values that were seen keep a node; "" if they do not. bf16 has the range of fp32."""
+    beyond = any(largest.get(name, 0.0) > policy.FP16_MAX for name in (*step.inputs, *step.outputs))
+    return "its values leave fp16's range on the samples" if beyond and precision == "fp16" else ""
 
 
 def matches(step: Step, pattern: str) -> bool:

@@ -17,12 +17,11 @@ from typing import Any, Final
 
 from c10.errors import SourceError
 from c10.measurement.job import MeasurementJob, encode_job
-from c10.measurement.report import MeasurementReport
+from c10.measurement.report import MISSING, MeasurementReport
 
 _START: Final = (
     "import sys, json; sys.path[:] = json.loads(sys.argv[1]); from c10.measurement.worker import main; main()"
 )
-_MISSING: Final = "onnxruntime is not installed: pip install 'c10[check]'"
 
 
 def measure(job: MeasurementJob) -> MeasurementReport:
@@ -33,7 +32,7 @@ def measure(job: MeasurementJob) -> MeasurementReport:
     and for an ONNX that cannot be read.
     """
     if find_spec("onnxruntime") is None:
-        return not_measured(job, _MISSING)
+        return not_measured(job, MISSING)
     # Beside the converted network, where there is room for a copy of it.
     with tempfile.TemporaryDirectory(prefix="c10-measurement-", dir=job.converted_path.parent) as folder:
         answer = _answer(job, Path(folder))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 from c10.conversion.model import Model
 from c10.conversion.storage import EMBEDDED_MAX, to_bytes, to_bytes_and_data, weight_bytes
 from c10.files.onnx_files import external_data_files
-from c10.measurement.report import NotMeasuredError
+from c10.measurement.report import MISSING, NotMeasuredError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -26,10 +26,12 @@ class Network:
     def __init__(self, source: Path | bytes, *, threads: int, what: str) -> None:
         """Load a model from its file or its bytes. ``threads``: 0 for one a core. ``what``: the network in words.
 
-        Raises NotMeasuredError if ONNX Runtime cannot load it.
+        Raises NotMeasuredError if ONNX Runtime is missing or cannot load it.
         """
-        import onnxruntime as ort
-
+        try:
+            import onnxruntime as ort
+        except ImportError as error:
+            raise NotMeasuredError(MISSING) from error
         options = ort.SessionOptions()
         options.intra_op_num_threads = threads
         options.log_severity_level = _FATAL

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from c10.conversion.flatten import Names
 from c10.conversion.model import Model, copy_of
+from c10.conversion.rewrite import name_nodes_apart
 from c10.conversion.schema import infer
 from c10.measurement.inputs import Feeds
 from c10.measurement.network import Network, source_of
@@ -28,6 +29,7 @@ def largest_magnitudes(model: Model, feeds: Iterable[Feeds], folder: Path, *, th
     original = model.proto
     model.proto = copy_of(original)
     try:
+        name_nodes_apart(model.proto.graph)
         names = _watch(model.proto)
         network = Network(source_of(model, folder), threads=threads, what="the original")
     finally:

@@ -11,6 +11,8 @@ InputsFrom = Literal["synthetic", "samples"]
 
 #: Part of an output's range. A deviation above it is warned of if the user set no tolerance.
 WARNED_PART: Final = 0.05
+#: Why nothing is measured without the library.
+MISSING: Final = "onnxruntime is not installed: pip install 'c10[check]'"
 
 
 class NotMeasuredError(Exception):

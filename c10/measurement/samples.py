@@ -6,7 +6,7 @@ import hashlib
 import io
 import os
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -55,8 +55,13 @@ def find_samples(folder: Path, pattern: str) -> Samples:
             f"check.inputs: expected files that match {pattern!r} in {folder}, got none",
             remedy=f"Put samples there, or correct the pattern. {_FORM}",
         )
-    lines = [f"{_sha256(folder / name)}  {name}\n" for name in found]
-    return Samples(folder, tuple(found), _of_lines(lines))
+    return samples_of(folder, found)
+
+
+def samples_of(folder: Path, names: Iterable[str]) -> Samples:
+    """Return these files, which are relative to ``folder``. Raises SourceError for one that cannot be read."""
+    ordered = tuple(sorted(names))
+    return Samples(folder, ordered, _of_lines([f"{_sha256(folder / name)}  {name}\n" for name in ordered]))
 
 
 def read_samples(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -43,7 +44,8 @@ def measured(
 ) -> MeasurementReport:
     """Measure in this process."""
     job = job_of(folder, original, converted, samples, **options)
-    (folder / "work").mkdir(exist_ok=True)
+    shutil.rmtree(folder / "work", ignore_errors=True)
+    (folder / "work").mkdir()
     return compare(job, folder / "work")
 
 
