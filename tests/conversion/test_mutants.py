@@ -181,7 +181,7 @@ OLD_INPUTS = _mutant(
     "initializers of IR 3 taken for inputs", "flatten.flatten", "    _make_initializers_constant(proto)\n", ""
 )
 FUNCTIONS = _mutant("functions left", "flatten.flatten", "if proto.functions:", "if False:")
-NODE_NAMES = _mutant("nodes of one name left", "rewrite.rewrite", "    _name_nodes_apart(model.proto.graph)\n", "")
+NODE_NAMES = _mutant("nodes of one name left", "rewrite.rewrite", "    name_nodes_apart(model.proto.graph)\n", "")
 OLD_OPSET = _mutant(
     "the operator set left", "opset.raise_opset", 'if opsets_of(model.proto).get("", wanted) >= wanted or', "if True or"
 )
