@@ -71,9 +71,10 @@ def source_of(model: Model, folder: Path) -> Path | bytes:
 
 
 def has_links(onnx_path: Path) -> bool:
-    """Whether a model, or a file with its weights, is a symbolic link: ONNX Runtime refuses weights that are one."""
-    files = (onnx_path, *(onnx_path.parent / name for name in external_data_files(onnx_path)))
-    return any(path.resolve() != path.parent.resolve() / path.name for path in files)
+    """Whether a symbolic link leads to a model or its weights: ONNX Runtime refuses weights outside of its folder."""
+    folder = onnx_path.parent
+    names = (onnx_path.name, *external_data_files(onnx_path))
+    return any((folder / name).resolve() != folder.resolve() / name for name in names)
 
 
 def refuse_without_rounding(threads: int) -> None:
