@@ -83,7 +83,7 @@ def make_plan(
     """Return the decision about every node of a flattened model.
 
     ``keep_fp32``: operator types and patterns of node names (as in `fnmatch`); nodes that match stay fp32.
-    ``largest``: the largest magnitude that each fp32 value had on samples; nodes whose values fp16 cannot hold stay fp32.
+    ``largest``: the largest magnitude of each fp32 value on samples; nodes whose values fp16 cannot hold stay fp32.
     """
     from onnx import TensorProto
 

@@ -34,14 +34,14 @@ def convert_network(
     Inputs and outputs keep their names and types. Values that do not fit into ``precision`` stay fp32, and so do the
     nodes that ``keep_fp32`` names by operator type or by a pattern of their name (as in `fnmatch`). Values of other
     types do not change. ``samples`` are `.npz` files with an array for each input: a conversion to fp16 then runs the
-    network on them first, in this process, and values that exceed 65504 there stay fp32 too; this needs onnxruntime, the
-    extra ``check``. ``output_path`` is replaced atomically, even if nothing is converted; weights of more than 1 GiB go
-    to ``<output_path>.data`` beside it. Needs the package onnx.
+    network on them first, in this process, and values that exceed 65504 there stay fp32 too; this needs onnxruntime,
+    the extra ``check``. ``output_path`` is replaced atomically, even if nothing is converted; weights of more than
+    1 GiB go to ``<output_path>.data`` beside it. Needs the package onnx.
 
-    Raises SourceError if the file or a sample cannot be read or a sample does not fit the model, EngineBuildError if the
-    file is not ONNX, if it does not run on the samples or if the conversion made a valid model invalid, PublishError if
-    the result cannot be written, and ConfigError for an unknown precision and for an entry of ``keep_fp32`` that matches
-    no node.
+    Raises SourceError if the file or a sample cannot be read or a sample does not fit the model, EngineBuildError if
+    the file is not ONNX, if it does not run on the samples or if the conversion made a valid model invalid,
+    PublishError if the result cannot be written, and ConfigError for an unknown precision and for an entry of
+    ``keep_fp32`` that matches no node.
     """
     observe = observer(samples_of(Path(), map(str, samples)), (), where=Path(onnx_path)) if samples else None
     return convert_unobserved(onnx_path, output_path, precision=precision, keep_fp32=keep_fp32, observe=observe)
