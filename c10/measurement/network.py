@@ -14,14 +14,14 @@ from c10.measurement.report import MISSING, NotMeasuredError
 if TYPE_CHECKING:
     import numpy as np
 
-#: Of ONNX Runtime's log: nothing. What stops it is raised.
+#: ONNX Runtime's log level: fatal errors alone. Other errors reach c10 as exceptions.
 _FATAL: Final = 4
-#: As ONNX Runtime names it.
+#: ONNX Runtime's name of the type.
 _FP32: Final = "tensor(float)"
 
 
 class Network:
-    """A network that can be run; of fp32 where it was of 16 bits."""
+    """A network that ONNX Runtime has loaded."""
 
     def __init__(self, source: Path | bytes, *, threads: int, what: str) -> None:
         """Load a model from its file or its bytes. ``threads``: 0 for one a core. ``what``: the network in words.
@@ -45,7 +45,7 @@ class Network:
         self.output_names = tuple(value.name for value in self._session.get_outputs())
 
     def run(self, feeds: Mapping[str, np.ndarray[Any, Any]]) -> list[Any]:
-        """Return the outputs, in order; inputs that are fp32 here may be given in 16 bits.
+        """Return the outputs in the model's order; a 16-bit array may be given for an fp32 input.
 
         Raises NotMeasuredError if ONNX Runtime cannot run the network.
         """

@@ -16,7 +16,7 @@ MISSING: Final = "onnxruntime is not installed: pip install 'c10[check]'"
 
 
 class NotMeasuredError(Exception):
-    """There will be no numbers; the message says why, as a part of a sentence."""
+    """The measurement is impossible; the message is the reason, as part of a sentence."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,7 +93,7 @@ class MeasurementReport:
     precision: str
     """The precision of the converted network: fp16 or bf16."""
     inputs_from: InputsFrom
-    """``samples``: the user's own. ``synthetic``: made by c10, so the numbers say little of the user's data."""
+    """``samples``: the user's own inputs. ``synthetic``: inputs made by c10, which may be unlike the user's data."""
     samples_sha256: str = ""
     """The digest of the samples, their names and contents, in hex; "" for synthetic inputs."""
     inputs: int = 0
@@ -101,7 +101,7 @@ class MeasurementReport:
     outputs: tuple[OutputDeviation, ...] = ()
     """The deviation of each output, in the model's order."""
     library: str = ""
-    """What computed, with its version: ``onnxruntime 1.23.2``."""
+    """The library that ran the networks, with its version: ``onnxruntime 1.23.2``."""
     not_measured: str = ""
     """Why there are no numbers; "" if there are."""
 

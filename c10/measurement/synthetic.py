@@ -1,4 +1,4 @@
-"""Inputs that c10 makes where the user gives no samples. The same model gets the same ones on every run."""
+"""Inputs that c10 makes if the user gives no samples. The same model gets the same inputs on every run."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ from c10.conversion.steps import Link, Step, sequence_of
 if TYPE_CHECKING:
     from c10.conversion.model import Model
 
-#: Which inputs of an operator are what its result consists of; all of them for an operator of LAYOUT that is not named.
+#: The inputs whose values make up an operator's result; all inputs for an operator of LAYOUT that has no entry.
 _HANDED_ON: Final[dict[str, tuple[int, ...]]] = {
     **dict.fromkeys(policy.LAYOUT - {"Concat", "Where"}, (0,)),
     "Cast": (0,),
@@ -35,9 +35,9 @@ _SHAPING: Final[dict[str, tuple[int, ...]]] = {
     "CenterCropPad": (1,),
     "Loop": (0,),
 }
-#: The inputs among those that are data all the same.
+#: The input among those that is data and does not decide the shape by its values.
 _DATA: Final = {"Slice": 0, "Resize": 0, "Upsample": 0}
-#: Values that are 0 or 1.
+#: The bound of integers that are not used as indices: they are 0 or 1.
 _NO_INDEX: Final = 2
 
 
