@@ -1,6 +1,6 @@
 """Which tests are unit tests: those whose code, with the helpers and fixtures it names, can start no process.
 
-Nobody has to mark them. The code of the tests is looked through, and c10's module that starts a compiler is known; a
+Nobody has to mark them. The code of the tests is looked through, and c10's modules that start a process are known; a
 test in which c10 starts a process otherwise has the marker `process`. A test that counts as a unit test and starts a
 process all the same fails.
 """
@@ -22,6 +22,7 @@ import pytest
 
 TESTS = str(Path(__file__).parent)
 _STARTERS = (subprocess, multiprocessing)
+_PARENTS = {"c10.runtimes.isolated", "c10.measurement.isolated"}
 _EVENTS = {"subprocess.Popen", "os.fork", "os.forkpty", "os.posix_spawn", "os.spawn", "os.exec", "os.system"}
 _OTHERS = ("process", "gpu", "soak", "root")
 _CONSTRUCTION = {"__init__", "__post_init__", "__enter__", "__exit__"}
@@ -87,9 +88,9 @@ def reaches_a_process(functions: tuple[Callable[..., Any], ...]) -> bool:
 
 
 def _is_of_the_parent(value: object) -> bool:
-    """Whether this is c10's side of a compile in another process."""
+    """Whether this is c10's side of a compile or a measurement in another process."""
     name = value.__name__ if isinstance(value, ModuleType) else getattr(value, "__module__", None)
-    return name == "c10.runtimes.isolated"
+    return name in _PARENTS
 
 
 def _inside(value: Any) -> Any:

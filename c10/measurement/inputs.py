@@ -53,7 +53,9 @@ def inputs_of(model: Model) -> tuple[ModelInput, ...]:
     with_default = overridable(model.proto.graph)
     found = []
     for value in (value for value in model.proto.graph.input if value.name not in with_default):
-        shape = tuple(d.dim_value if d.HasField("dim_value") else None for d in value.type.tensor_type.shape.dim)
+        dimensions = value.type.tensor_type.shape.dim
+        # Some exporters write -1 for a free dimension.
+        shape = tuple(d.dim_value if d.HasField("dim_value") and d.dim_value >= 0 else None for d in dimensions)
         dtype = _dtype(value)
         bound = trace.index_bound(value.name) if dtype.kind in "iu" else 2
         found.append(ModelInput(value.name, dtype, shape, trace.decides_shapes(value.name), bound))

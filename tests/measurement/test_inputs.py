@@ -99,6 +99,17 @@ def test_shapes_are_the_opt_of_each_profile(tmp_path: Path) -> None:
     assert made(proto, tmp_path, *profiles)[0]["z"].shape == (3,)
 
 
+def test_a_dimension_of_minus_1_is_free(tmp_path: Path) -> None:
+    proto = network("g (float[B,8] x) => (float[B,8] y) {y = Relu (x)}")
+    proto.graph.input[0].type.tensor_type.shape.dim[0].dim_value = -1
+    profile = OptimizationProfile.of({"x": ShapeRange.fixed((4, 8))})
+    assert made(proto, tmp_path, profile)[0]["x"].shape == (4, 8)
+    with pytest.raises(NotMeasuredError, match="input x has a free dimension"):
+        made(proto, tmp_path)
+    (value,) = inputs_of(model_of(proto, tmp_path))
+    assert value.shape == (None, 8)
+
+
 def test_a_free_dimension_without_a_profile_is_refused(tmp_path: Path) -> None:
     proto = network("g (float[B,8] x) => (float[B,8] y) {y = Relu (x)}")
     with pytest.raises(NotMeasuredError, match="input x has a free dimension, and no profile gives it a shape"):
