@@ -109,6 +109,7 @@ def fake_dpkg(folder: Path, body: str) -> None:
     program.chmod(0o755)
 
 
+@pytest.mark.process
 def test_in_a_container_dpkg_knows_the_release(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     fake_dpkg(tmp_path, 'test "$3" = nvidia-l4t-core && printf 36.4.7-20250918154033')
@@ -116,6 +117,7 @@ def test_in_a_container_dpkg_knows_the_release(tmp_path: Path, monkeypatch: pyte
     assert probe_l4t(tmp_path / "none", tegra=False) is None  # off Jetson nobody is asked
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("body", ["exit 1", "printf ''", "printf garbage", None])
 def test_where_neither_file_nor_dpkg_knows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, body: str | None) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))

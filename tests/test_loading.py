@@ -547,6 +547,7 @@ print(peak() - before - len(buffer))
     assert more <= 16 << 20
 
 
+@pytest.mark.process
 def test_tensorrt_takes_the_buffer_as_it_is(tmp_path: Path) -> None:
     """A real engine, compiled here; without a GPU TensorRT-RTX reads it, and then says that it finds none."""
     trt = pytest.importorskip("tensorrt_rtx", reason="TensorRT-RTX is not installed")

@@ -38,8 +38,8 @@ def built(corpus: Corpus) -> list[str]:
     ("where", "lost"),
     [
         (">&-", ""),
-        (">/dev/full", "c10.output.lost [Errno 28] No space left on device: the run goes on"),
-        ("| true", "c10.output.lost [Errno 32] Broken pipe: the run goes on"),
+        (">/dev/full", "c10.output.lost [Errno 28] No space left on device: the run continues"),
+        ("| true", "c10.output.lost [Errno 32] Broken pipe: the run continues"),
         ("2>/dev/full", ""),
         ("2>&-", ""),
         (">&- 2>&- <&-", ""),

@@ -50,4 +50,4 @@ def test_a_read_that_failed_has_the_remedy_of_its_cause(number: int, words: str)
 def test_an_error_that_is_not_listed_has_the_callers_remedy(number: int | None) -> None:
     assert to_read(failure(number), "something else") == "something else"
     assert to_write(failure(number), "something else") == "something else"
-    assert to_write(failure(number)) == "Nothing was published; what was at that path is untouched."
+    assert to_write(failure(number)) == "What was at that path is untouched."

@@ -77,6 +77,7 @@ def test_a_turn_is_given_back_after_an_error() -> None:
 
 
 @pytest.mark.filterwarnings("ignore:.*multi-threaded.*:DeprecationWarning")
+@pytest.mark.process
 def test_a_child_forked_while_another_thread_runs_has_its_own_turn() -> None:
     turn = Turn()
     taken, done = threading.Event(), threading.Event()
@@ -102,6 +103,7 @@ def test_a_child_forked_while_another_thread_runs_has_its_own_turn() -> None:
     assert os.waitstatus_to_exitcode(status) == 7
 
 
+@pytest.mark.process
 def test_a_child_forked_by_the_thread_that_runs_has_its_own_turn() -> None:
     turn = Turn()
     with turn.taken():
