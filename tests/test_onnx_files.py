@@ -164,6 +164,7 @@ def test_generated_models_as_the_onnx_package_reads_them(model: onnx.ModelProto)
 @example(b"\x3a\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01")  # a graph of 2^64-1 bytes
 @example(b"\xff" * 50)
 @example(b"\x3b" * 50)  # group tags, which no ONNX has
+@example(b"=\x0b\x08\x00\x00")  # a graph of the wrong wire type, which protobuf takes for an unknown field
 @example(b"\x3b\x3a" + b"\xff" * 9 + b"\x01")  # and in the group a payload of 2^64-1 bytes
 def test_garbage_never_crashes(garbage: bytes) -> None:
     try:

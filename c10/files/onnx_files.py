@@ -121,7 +121,8 @@ def _fields(file: BinaryIO, start: int, end: int) -> Iterator[_Field]:
         position = start + length
         if position > end:
             raise _NotProtobufError
-        yield _Field(key >> 3, start, position, value)
+        if key & 7 not in _FIXED:  # no field that matters has a fixed width: protobuf skips it as an unknown one
+            yield _Field(key >> 3, start, position, value)
 
 
 def _end_of_group(file: BinaryIO, number: int, end: int) -> int:
