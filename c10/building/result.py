@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from math import isfinite
 from typing import Any, Final
 
@@ -51,12 +51,9 @@ class EngineResult:
     def built(cls, verdict: Verdict, record: BuildRecord) -> EngineResult:
         """Return the result for an engine that this run compiled because of ``verdict``."""
         network = record.network
-        return cls(
+        return replace(
+            cls.reused(verdict, record),
             outcome=CompileOutcome.BUILT,
-            reason=str(verdict),
-            sha256=record.sha256,
-            size=record.size,
-            build_key=record.build_key,
             duration_s=record.compile_duration_s,
             network=network.words(record.definition["externalParameters"]["precision"]) if network else "",
             warnings=tuple(network.warnings) if network else (),

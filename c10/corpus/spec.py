@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final, Literal, get_args
+from typing import Any, Final, Literal, get_args
 
 from c10.corpus.option_forms import (
     Choice,
@@ -61,6 +61,16 @@ class OptimizationProfile:
     def of(cls, inputs: Mapping[str, ShapeRange]) -> OptimizationProfile:
         """Return the profile with its inputs in order of name."""
         return cls(tuple(sorted(inputs.items())))
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> OptimizationProfile:
+        """Return the profile that ``dataclasses.asdict`` and ``json`` made these values of."""
+        return cls(
+            tuple(
+                (name, ShapeRange(*(tuple(shapes[bound]) for bound in ("min", "opt", "max"))))
+                for name, shapes in values["inputs"]
+            )
+        )
 
     def __str__(self) -> str:
         return ", ".join(f"{name} {shapes}" for name, shapes in self.inputs)

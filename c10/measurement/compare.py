@@ -12,7 +12,7 @@ from c10.conversion.storage import read_model
 from c10.measurement.comparison import Comparison
 from c10.measurement.emulation import emulate
 from c10.measurement.inputs import Feeds, ModelInput, inputs_of
-from c10.measurement.job import MeasurementJob
+from c10.measurement.job import MeasurementJob, report_of
 from c10.measurement.network import Network, has_links, refuse_without_rounding, source_of
 from c10.measurement.report import MeasurementReport, NotMeasuredError
 from c10.measurement.samples import read_samples
@@ -32,14 +32,7 @@ def compare(job: MeasurementJob, folder: Path) -> MeasurementReport:
     comparison = Comparison()
     for feeds in _feeds(job, inputs):
         comparison.add(original.output_names, original.run(feeds), converted.run(feeds))
-    return MeasurementReport(
-        precision=job.precision,
-        inputs_from="samples" if job.samples else "synthetic",
-        samples_sha256=job.samples.sha256 if job.samples else "",
-        inputs=comparison.inputs,
-        outputs=comparison.deviations(),
-        library=_library(),
-    )
+    return report_of(job, inputs=comparison.inputs, outputs=comparison.deviations(), library=_library())
 
 
 def _original(job: MeasurementJob, folder: Path) -> tuple[Network, tuple[ModelInput, ...]]:

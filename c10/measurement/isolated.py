@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from c10.errors import SourceError
-from c10.measurement.job import MeasurementJob, encode_job
+from c10.measurement.job import MeasurementJob, encode_job, report_of
 from c10.measurement.report import MISSING, MeasurementReport
 
 _START: Final = (
@@ -32,7 +32,7 @@ def measure(job: MeasurementJob) -> MeasurementReport:
     and for an ONNX that cannot be read.
     """
     if find_spec("onnxruntime") is None:
-        return not_measured(job, MISSING)
+        return report_of(job, not_measured=MISSING)
     # Beside the converted network, where there is room for a copy of it.
     with tempfile.TemporaryDirectory(prefix="c10-measurement-", dir=job.converted_path.parent) as folder:
         answer = _answer(job, Path(folder))
@@ -40,18 +40,7 @@ def measure(job: MeasurementJob) -> MeasurementReport:
         return MeasurementReport.from_json(answer["report"])
     if "error" in answer:
         raise SourceError(answer["error"], remedy=answer["remedy"])
-    return not_measured(job, answer["not_measured"])
-
-
-def not_measured(job: MeasurementJob, why: str) -> MeasurementReport:
-    """Return the report of a measurement that did not take place."""
-    samples = job.samples
-    return MeasurementReport(
-        precision=job.precision,
-        inputs_from="samples" if samples else "synthetic",
-        samples_sha256=samples.sha256 if samples else "",
-        not_measured=why,
-    )
+    return report_of(job, not_measured=answer["not_measured"])
 
 
 def _answer(job: MeasurementJob, folder: Path) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""What is to be measured, as it goes to the measuring process: one line of JSON."""
+"""What is to be measured, as it goes to the measuring process (one line of JSON), and the report that answers it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from c10.conversion.result import HalfPrecision
-from c10.corpus.spec import OptimizationProfile, ShapeRange
+from c10.corpus.spec import OptimizationProfile
+from c10.measurement.report import MeasurementReport, OutputDeviation
 from c10.measurement.samples import Samples
 
 
@@ -54,14 +55,27 @@ def decode_job(line: str) -> MeasurementJob:
         onnx_path=Path(job["onnx_path"]),
         converted_path=Path(job["converted_path"]),
         precision=job["precision"],
-        profiles=tuple(
-            OptimizationProfile(tuple((name, _range(shapes)) for name, shapes in profile["inputs"]))
-            for profile in job["profiles"]
-        ),
+        profiles=tuple(map(OptimizationProfile.from_json, job["profiles"])),
         samples=Samples(Path(samples["folder"]), tuple(samples["names"]), samples["sha256"]) if samples else None,
         limits=MeasurementLimits(**job["limits"]),
     )
 
 
-def _range(shapes: dict[str, list[int]]) -> ShapeRange:
-    return ShapeRange(*(tuple(shapes[bound]) for bound in ("min", "opt", "max")))
+def report_of(
+    job: MeasurementJob,
+    *,
+    inputs: int = 0,
+    outputs: tuple[OutputDeviation, ...] = (),
+    library: str = "",
+    not_measured: str = "",
+) -> MeasurementReport:
+    """Return the report of a job: what was found, or why there is nothing. The fields are those of the report."""
+    return MeasurementReport(
+        precision=job.precision,
+        inputs_from="samples" if job.samples else "synthetic",
+        samples_sha256=job.samples.sha256 if job.samples else "",
+        inputs=inputs,
+        outputs=outputs,
+        library=library,
+        not_measured=not_measured,
+    )

@@ -6,22 +6,20 @@ process dies.
 
 from __future__ import annotations
 
-import ctypes
 import json
 import os
 import resource
-import signal
 import sys
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
 from c10.errors import C10Error
+from c10.host.parent import belong_to_parent
 from c10.measurement.compare import compare
 from c10.measurement.job import MeasurementJob, decode_job
 from c10.measurement.report import NotMeasuredError
 
-_PR_SET_PDEATHSIG: Final = 1
 _MEBI: Final = 1 << 20
 #: How ONNX Runtime says that the memory is used up; its error is no MemoryError.
 _FULL: Final = ("bad_alloc", "Failed to allocate memory", "bad allocation")
@@ -29,15 +27,9 @@ _FULL: Final = ("bad_alloc", "Failed to allocate memory", "bad allocation")
 
 def main() -> None:
     """Measure what stdin asks for."""
-    parent = os.getppid()
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent gets Ctrl-C too, and ends this process
-    answers = os.fdopen(os.dup(1), "w")
-    os.dup2(2, 1)
+    answers = belong_to_parent()
     job = decode_job(sys.stdin.readline())
     folder = Path(sys.stdin.readline().rstrip("\n"))
-    if os.getppid() != parent:  # it died before the kernel was told to tell
-        return
     answers.write(json.dumps(_answer(job, folder)) + "\n")
     answers.flush()
     os._exit(0)  # nothing is left to do, and libraries have crashed while they were taken down

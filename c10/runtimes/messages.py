@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from c10.corpus.runtimes import RuntimeKind
-from c10.corpus.spec import BUILD_OPTIONS, BuildConfig, BuildOptions, OptimizationProfile, ShapeRange
+from c10.corpus.spec import BUILD_OPTIONS, BuildConfig, BuildOptions, OptimizationProfile
 from c10.errors import CalibrationCacheError, ConfigError, EngineBuildError, PublishError, SourceError
 from c10.runtimes.protocol import BuildProgress
 
@@ -70,14 +70,7 @@ def decode_job(line: str) -> CompileJob:
     job = json.loads(line)
     config = job["build_config"]
     options = config["options"]
-    profiles = tuple(
-        OptimizationProfile(
-            tuple(
-                (name, ShapeRange(*(tuple(shapes[k]) for k in ("min", "opt", "max")))) for name, shapes in p["inputs"]
-            )
-        )
-        for p in config["profiles"]
-    )
+    profiles = tuple(map(OptimizationProfile.from_json, config["profiles"]))
     build_options = BuildOptions(**{row.name: row.form.from_json(options[row.name]) for row in BUILD_OPTIONS})
     return CompileJob(
         runtime=job["runtime"],

@@ -56,14 +56,14 @@ class BuilderAttribute:
 
 @dataclass(frozen=True, slots=True)
 class OptionSupport:
-    """One row of the table: which builders have an option, and how they are told."""
+    """One row of the table: which builders have an option, and how c10 sets it."""
 
     option: str
     """A field of BuildOptions, or "precision" and one of PRECISIONS."""
     supported: tuple[Generation, ...]
     """The builders that have it."""
     told: BuilderFlag | BuilderAttribute | None = None
-    """How the builder is told; None for an option with code of its own."""
+    """How c10 sets the option on the builder; None if ``configure`` has a function for it, or if no builder is told."""
     instead: str = "Remove it from backbones.toml, or choose another runtime."
     """What to do if a builder does not have it."""
 

@@ -6,29 +6,19 @@ process dies.
 
 from __future__ import annotations
 
-import ctypes
 import os
-import signal
 import sys
 from dataclasses import asdict
-from typing import Final
 
 from c10.errors import ConfigError, EngineBuildError, PublishError, SourceError
+from c10.host.parent import belong_to_parent
 from c10.runtimes.messages import MessageStream, decode_job, encode_error
-
-_PR_SET_PDEATHSIG: Final = 1
 
 
 def main() -> None:
     """Compile the job on stdin."""
-    parent = os.getppid()
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent gets Ctrl-C as well, and ends this process
-    messages = MessageStream(os.fdopen(os.dup(1), "w"))
-    os.dup2(2, 1)
+    messages = MessageStream(belong_to_parent())
     job = decode_job(sys.stdin.readline())
-    if os.getppid() != parent:  # the parent died before prctl took effect
-        return
     from c10.runtimes.child.build import build_engine  # imports a compiler
 
     try:
