@@ -121,7 +121,8 @@ def _child(job: dict[str, Any]) -> int:
 def _obey_permissions() -> None:
     libc = ctypes.CDLL(None, use_errno=True)
     for capability in _DAC_OVERRIDE, _DAC_READ_SEARCH:
-        libc.prctl(_PR_CAPBSET_DROP, capability, 0, 0, 0)  # for what is started; refused where there is none to give up
+        # Programs started from here do not get the capability back. The call fails, harmlessly, without CAP_SETPCAP.
+        libc.prctl(_PR_CAPBSET_DROP, capability, 0, 0, 0)
     header, sets = (ctypes.c_uint32 * 2)(_CAPABILITY_VERSION_3, 0), (ctypes.c_uint32 * 6)()
     if libc.capget(header, sets):
         raise OSError(ctypes.get_errno(), "capget")
